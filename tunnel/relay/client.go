@@ -1,0 +1,194 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Client is the near end of one stream to a relay. It is safe for concurrent
+// use.
+type Client struct {
+	// Relay is what the far end said of itself.
+	Relay Hello
+
+	conn *pipeConn
+	h2   *http.ClientConn
+	open sync.WaitGroup // the streams' goroutines
+}
+
+const (
+	// A relay that hangs while ssh is well is noticed within 15 s.
+	clientPingAfter = 10 * time.Second
+	clientPingWait  = 5 * time.Second
+)
+
+// ErrClosed tells that the connection to the relay is gone, before or while a
+// stream was open on it. A new Client may be better off.
+var ErrClosed = errors.New("the connection to the relay is lost")
+
+// HelloError tells that what answered is no relay that this Client can talk
+// to: a shell's error message, a banner, another protocol version.
+type HelloError struct {
+	Relay Hello  // zero if no hello came
+	Said  string // what came instead, one printable line
+	Err   error
+}
+
+func (e *HelloError) Error() string {
+	switch {
+	case e.Relay.Protocol != 0:
+		return fmt.Sprintf("relay %s speaks protocol %d, this ddbproxy speaks %d", e.Relay.Version, e.Relay.Protocol, Protocol)
+	case e.Said != "":
+		return fmt.Sprintf("no relay answered; it printed %q", e.Said)
+	}
+	return fmt.Sprintf("no relay answered: %v", e.Err)
+}
+
+func (e *HelloError) Unwrap() error { return e.Err }
+
+// NewClient exchanges hello lines over rw and starts HTTP/2 on it. Closing rw
+// must end a blocked Read and Write. ctx bounds the hello only. The Client
+// owns rw from here on, and closes it on error too.
+func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Client, error) {
+	br := bufio.NewReaderSize(rw, copyBuffer)
+	c := &Client{conn: newPipeConn(br, rw)}
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	defer stop()
+
+	hello := Hello{clientRole, Protocol, version}
+	if _, err := fmt.Fprintf(rw, "%s\n", hello); err != nil {
+		c.conn.Close()
+		return nil, &HelloError{Err: err}
+	}
+	relay, noise, err := readHello(br, serverRole)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil || relay.Protocol != Protocol {
+		c.conn.Close()
+		return nil, &HelloError{Relay: relay, Said: noise, Err: err}
+	}
+	c.Relay = relay
+
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols:   protocols,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return c.conn, nil },
+		HTTP2: &http.HTTP2Config{
+			MaxReadFrameSize: 64 << 10,
+			SendPingTimeout:  clientPingAfter,
+			PingTimeout:      clientPingWait,
+		},
+	}
+	c.h2, err = transport.NewClientConn(ctx, "http", "relay:80")
+	if err != nil {
+		c.conn.Close()
+		return nil, fmt.Errorf("start http/2: %w", err)
+	}
+	return c, nil
+}
+
+// Done is closed when the connection to the relay is gone.
+func (c *Client) Done() <-chan struct{} { return c.conn.done }
+
+// Close ends all streams and waits for their goroutines.
+func (c *Client) Close() error {
+	c.h2.Close()
+	err := c.conn.Close()
+	c.open.Wait()
+	return err
+}
+
+// DialContext asks the relay to open a TCP connection to addr ("host:port")
+// and waits for its word. The error is an *Error when the relay refused,
+// ErrClosed when the connection to it broke, or ctx's. ctx bounds the dialling,
+// not the connection.
+func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if network != "tcp" {
+		return nil, net.UnknownNetworkError(network)
+	}
+	select {
+	case <-c.Done():
+		return nil, ErrClosed
+	default:
+	}
+	// The stream outlives ctx, so the request may not be bound to it.
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := newStream(addr, cancel)
+	c.open.Go(func() { c.carry(streamCtx, s) })
+	select {
+	case <-s.answered:
+		if s.refusal != nil {
+			s.Close()
+			return nil, s.refusal
+		}
+		return s, nil
+	case <-ctx.Done():
+		s.Close()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// carry runs one stream from its CONNECT to its end: it sends the request,
+// whose body is what the stream's owner writes, then copies the answer to
+// where the owner reads.
+func (c *Client) carry(ctx context.Context, s *stream) {
+	resp, err := c.h2.RoundTrip((&http.Request{
+		Method:        http.MethodConnect,
+		URL:           &url.URL{Scheme: "http", Host: s.target},
+		Host:          s.target,
+		Header:        http.Header{},
+		Body:          s.upBody,
+		ContentLength: -1,
+	}).WithContext(ctx))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = refusal(s.target, resp)
+	} else if err != nil {
+		err = c.lost(err)
+	}
+	s.refusal = err
+	close(s.answered)
+	if err != nil {
+		s.end(err)
+		return
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	_, err = io.CopyBuffer(onlyWriter{s.downIn}, resp.Body, *buf)
+	resp.Body.Close()
+	if err != nil {
+		err = c.lost(err)
+	}
+	s.end(err)
+}
+
+// lost tells a broken connection to the relay from one broken stream. After
+// a GOAWAY the connection takes no more streams while its Err is still nil.
+func (c *Client) lost(err error) error {
+	select {
+	case <-c.Done():
+		return ErrClosed
+	default:
+	}
+	if c.h2.Err() != nil || (c.h2.Available() == 0 && c.h2.InFlight() == 0) {
+		c.conn.Close()
+		return ErrClosed
+	}
+	return err
+}
+
+// refusal reads the relay's reason for not opening a stream.
+func refusal(target string, resp *http.Response) *Error {
+	reason, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	resp.Body.Close()
+	return &Error{Kind: kindOf(resp.Header), Target: target, Reason: Printable(string(reason), 300)}
+}

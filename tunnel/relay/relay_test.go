@@ -1,0 +1,427 @@
+package relay
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pair joins a Client and a Server by a pipe, and checks at the end that both
+// are gone when the client closes.
+func pair(t *testing.T, s *Server) *Client {
+	t.Helper()
+	near, far := duplex(t)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background(), far) }()
+	c, err := NewClient(t.Context(), near, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		if err := <-served; err != nil {
+			t.Errorf("Serve = %v, want nil after the client left", err)
+		}
+	})
+	return c
+}
+
+// duplex is a buffered pair, as a program's standard input and output are.
+func duplex(t testing.TB) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return near, far
+}
+
+func allowAll(string) error { return nil }
+
+// listen runs handle for each connection to a loopback address.
+func listen(t *testing.T, handle func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() {
+				defer c.Close()
+				handle(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		open.Wait()
+	})
+	return l.Addr().String()
+}
+
+func echo(c net.Conn) { io.Copy(c, c) }
+
+func TestStreamCarriesBytesBothWaysAndKeepsHalfClose(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	conn, err := c.DialContext(t.Context(), "tcp", listen(t, echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	go func() {
+		conn.Write(sent)
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+	}()
+	got, err := io.ReadAll(conn)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("echoed %d bytes, error %v; want the %d sent, then a tidy end", len(got), err, len(sent))
+	}
+}
+
+func TestStreamOutlivesItsDialContext(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, err := c.DialContext(ctx, "tcp", listen(t, echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	cancel()
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRelayRefusals(t *testing.T) {
+	closed := listen(t, echo)
+	l, _ := net.Listen("tcp", "127.0.0.1:0")
+	refusing := l.Addr().String()
+	l.Close()
+	for _, tc := range []struct {
+		name   string
+		server Server
+		target string
+		want   Error
+		hop    string
+	}{
+		{
+			"host not allowed",
+			Server{Allow: func(string) error { return errors.New("not a DynamoDB endpoint") }},
+			closed,
+			Error{KindDenied, closed, "not a DynamoDB endpoint"}, "relay",
+		},
+		{
+			"no allow-list at all", Server{}, closed,
+			Error{KindDenied, closed, "this relay allows no target"}, "relay",
+		},
+		{
+			"connection refused", Server{Allow: allowAll}, refusing,
+			Error{KindRefused, refusing, "connection from the bastion refused: dial tcp " + refusing + ": connect: connection refused"}, "aws",
+		},
+		{
+			"name unknown on the bastion",
+			Server{Allow: allowAll, Dial: func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "x", Server: "10.0.0.2:53", IsNotFound: true}}
+			}},
+			"x.example:443",
+			Error{KindDNS, "x.example:443", "the bastion cannot resolve this name: no such host (asked 10.0.0.2:53)"}, "dns",
+		},
+		{
+			"no answer in time",
+			Server{Allow: allowAll, Dial: func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+			}},
+			"x.example:443",
+			Error{KindTimeout, "x.example:443", "no answer to the bastion in time: a security group, network ACL or route stops it (dial: i/o timeout)"}, "aws",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := pair(t, &tc.server)
+			_, err := c.DialContext(t.Context(), "tcp", tc.target)
+			var got *Error
+			if !errors.As(err, &got) {
+				t.Fatalf("error = %v, want a relay.Error", err)
+			}
+			if *got != tc.want || got.Hop() != tc.hop || got.Permanent() != (tc.want.Kind == KindDenied) {
+				t.Errorf("error = %+v at hop %s, want %+v at hop %s", *got, got.Hop(), tc.want, tc.hop)
+			}
+		})
+	}
+}
+
+func TestBrokenTargetIsABrokenStream(t *testing.T) {
+	reset := listen(t, func(c net.Conn) {
+		io.ReadFull(c, make([]byte, 1))
+		c.Write([]byte("half"))
+		c.(*net.TCPConn).SetLinger(0) // close sends a reset
+	})
+	c := pair(t, &Server{Allow: allowAll})
+	conn, err := c.DialContext(t.Context(), "tcp", reset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("x"))
+	if _, err := io.ReadAll(conn); err == nil {
+		t.Error("reading a connection that the target reset ended without an error")
+	}
+}
+
+func TestLostRelayEndsStreamsAndDials(t *testing.T) {
+	near, far := duplex(t)
+	ctx, kill := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	s := &Server{Allow: allowAll}
+	go func() { served <- s.Serve(ctx, far) }()
+	c, err := NewClient(t.Context(), near, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	target := listen(t, echo)
+	conn, err := c.DialContext(t.Context(), "tcp", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	kill()
+	<-served
+	<-c.Done()
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, ErrClosed) {
+		t.Errorf("Read = %v, want ErrClosed", err)
+	}
+	if _, err := c.DialContext(t.Context(), "tcp", target); !errors.Is(err, ErrClosed) {
+		t.Errorf("DialContext = %v, want ErrClosed", err)
+	}
+}
+
+func TestReadDeadlineLeavesTheStreamUsable(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	conn, err := c.DialContext(t.Context(), "tcp", listen(t, echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Unix(1, 0))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("Read = %v, want a deadline error", err)
+	}
+	conn.SetReadDeadline(time.Time{})
+	conn.Write([]byte("y"))
+	got := make([]byte, 1)
+	if _, err := io.ReadFull(conn, got); err != nil || got[0] != 'y' {
+		t.Errorf("read %q, %v after the deadline was lifted", got, err)
+	}
+}
+
+func TestManyStreamsAtOnce(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	target := listen(t, echo)
+	var open sync.WaitGroup
+	for range 300 {
+		open.Go(func() {
+			conn, err := c.DialContext(t.Context(), "tcp", target)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			conn.Write([]byte("ping"))
+			got := make([]byte, 4)
+			if _, err := io.ReadFull(conn, got); err != nil || string(got) != "ping" {
+				t.Errorf("read %q, %v", got, err)
+			}
+		})
+	}
+	open.Wait()
+}
+
+func TestClientNamesWhatAnsweredInsteadOfARelay(t *testing.T) {
+	for _, tc := range []struct{ name, said, want string }{
+		{"shell error", "bash: line 1: ddbproxy-relay: command not found\n", `no relay answered; it printed "bash: line 1: ddbproxy-relay: command not found"`},
+		{"terminal escapes", "\x1b[31mgo away\x1b[0m\r\n", `no relay answered; it printed "[31mgo away[0m"`},
+		{"other protocol", "ddbproxy-relay 7 v9.0.0\n", "relay v9.0.0 speaks protocol 7, this ddbproxy speaks 1"},
+		{"nothing", "", "no relay answered: EOF"},
+		{"a flood", strings.Repeat("x", 1<<17), `no relay answered; it printed "` + strings.Repeat("x", 300) + `"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			near, far := duplex(t)
+			go func() {
+				bufio.NewReader(far).ReadString('\n') // or closing would reset
+				io.WriteString(far, tc.said)
+				far.Close()
+			}()
+			_, err := NewClient(t.Context(), near, "test")
+			var hello *HelloError
+			if !errors.As(err, &hello) || err.Error() != tc.want {
+				t.Errorf("error = %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestHelloIsFoundBehindANoisyProfile(t *testing.T) {
+	near, far := duplex(t)
+	s := &Server{Allow: allowAll}
+	served := make(chan error, 1)
+	go func() {
+		io.WriteString(far, "Welcome to bastion\nlast login: never\n")
+		served <- s.Serve(context.Background(), far)
+	}()
+	c, err := NewClient(t.Context(), near, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Hello{serverRole, Protocol, ""}); c.Relay.Role != want.Role {
+		t.Errorf("relay = %+v, want %+v", c.Relay, want)
+	}
+	c.Close()
+	<-served
+}
+
+func TestSilentRelayEndsWithTheContext(t *testing.T) {
+	near, far := duplex(t)
+	defer far.Close()
+	go io.Copy(io.Discard, far)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Millisecond, errors.New("relay took too long"))
+	defer cancel()
+	if _, err := NewClient(ctx, near, "test"); err == nil || err.Error() != "no relay answered: relay took too long" {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestServerRefusesOtherProtocol(t *testing.T) {
+	near, far := duplex(t)
+	served := make(chan error, 1)
+	go func() { served <- (&Server{Version: "v2"}).Serve(context.Background(), far) }()
+	go io.Copy(io.Discard, near)
+	io.WriteString(near, "ddbproxy 9 v3\n")
+	want := "ddbproxy v3 speaks protocol 9, this relay speaks 1: use the same version at both ends"
+	if err := <-served; err == nil || err.Error() != want {
+		t.Errorf("Serve = %v, want %s", err, want)
+	}
+}
+
+func FuzzHello(f *testing.F) {
+	f.Add("ddbproxy-relay 1 v0.1.0")
+	f.Add("ddbproxy 1 dev\r")
+	f.Add("ddbproxy 01 x")
+	f.Fuzz(func(t *testing.T, line string) {
+		h, err := parseHello(line)
+		if err == nil && h.String() != strings.TrimSuffix(line, "\r") {
+			t.Errorf("parse(%q).String() = %q", line, h)
+		}
+	})
+}
+
+func FuzzServerInput(f *testing.F) {
+	f.Add([]byte("ddbproxy 1 v\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		near, far := net.Pipe()
+		dialled := false
+		s := &Server{Allow: func(string) error { return errors.New("no") }, Dial: func(context.Context, string, string) (net.Conn, error) {
+			dialled = true
+			return nil, net.ErrClosed
+		}}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(context.Background(), far) }()
+		go io.Copy(io.Discard, near)
+		near.Write(input)
+		near.Close()
+		<-served
+		if dialled {
+			t.Error("a target that is not allowed was dialled")
+		}
+	})
+}
+
+func BenchmarkDial(b *testing.B) {
+	near, far := duplex(b)
+	l, _ := net.Listen("tcp", "127.0.0.1:0")
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	go (&Server{Allow: allowAll}).Serve(context.Background(), far)
+	c, err := NewClient(context.Background(), near, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		conn, err := c.DialContext(context.Background(), "tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		conn.Close()
+	}
+}
+
+func BenchmarkStreamBytes(b *testing.B) {
+	near, far := duplex(b)
+	l, _ := net.Listen("tcp", "127.0.0.1:0")
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(c, c)
+		}
+	}()
+	go (&Server{Allow: allowAll}).Serve(context.Background(), far)
+	c, err := NewClient(context.Background(), near, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	conn, err := c.DialContext(context.Background(), "tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	buf := make([]byte, 16<<10)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		conn.Write(buf)
+		io.ReadFull(conn, buf)
+	}
+}

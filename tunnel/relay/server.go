@@ -1,0 +1,233 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Server is the far end. It needs no privilege, file or listening socket.
+type Server struct {
+	// Allow decides about a target "host:port"; its error is the reason given.
+	// nil refuses every target.
+	Allow func(target string) error
+
+	// Dial opens a connection to an allowed target; nil means a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Version is said in the hello line.
+	Version string
+
+	// Logger gets one line a refused or failed target; nil discards.
+	Logger *slog.Logger
+}
+
+const (
+	// dialTimeout is below the client's patience (a held request, 20 s), so
+	// that the reason arrives while someone still waits for it.
+	dialTimeout = 10 * time.Second
+
+	// helloTimeout ends a relay whose starter said nothing.
+	helloTimeout = 30 * time.Second
+
+	// A client whose laptop lost power is noticed within half a minute, where
+	// sshd itself may hold the session for hours (TCP keepalive, two hours).
+	serverPingAfter = 15 * time.Second
+	serverPingWait  = 15 * time.Second
+
+	// copyBuffer is one TLS record and its header, twice.
+	copyBuffer = 32 << 10
+)
+
+// Serve says hello, serves CONNECT streams over rw until the peer is gone or
+// ctx ends, closes rw and returns. The error is nil when the peer just left.
+func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
+	br := bufio.NewReaderSize(rw, copyBuffer)
+	conn := newPipeConn(br, rw)
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	hello := Hello{serverRole, Protocol, s.Version}
+	if _, err := fmt.Fprintf(rw, "%s\n", hello); err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	silent := time.AfterFunc(helloTimeout, func() { conn.Close() })
+	peer, noise, err := readHello(br, clientRole)
+	silent.Stop()
+	switch {
+	case err != nil:
+		return fmt.Errorf("no hello from ddbproxy (got %q): %w", noise, err)
+	case peer.Protocol != Protocol:
+		return fmt.Errorf("ddbproxy %s speaks protocol %d, this relay speaks %d: use the same version at both ends", peer.Version, peer.Protocol, Protocol)
+	}
+
+	listener := listenOne(conn)
+	var streams sync.WaitGroup
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			streams.Add(1)
+			defer streams.Done()
+			s.ServeHTTP(w, r)
+		}),
+		Protocols: protocols,
+		ErrorLog:  slog.NewLogLogger(s.logger().Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 1000, // an idle pooled connection is a stream
+			// Uploads: windows as large as ssh's own (2 MiB a channel).
+			MaxReceiveBufferPerConnection: 3 << 20,
+			MaxReceiveBufferPerStream:     2 << 20,
+			// A frame is handed over whole: small ones keep the client's
+			// buffer for each open stream small and take fairer turns.
+			MaxReadFrameSize: 64 << 10,
+			SendPingTimeout:  serverPingAfter,
+			PingTimeout:      serverPingWait,
+		},
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				listener.Close()
+			}
+		},
+	}
+	err = server.Serve(listener)
+	streams.Wait() // their connection is closed, so they end
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// ServeHTTP handles one CONNECT stream: check, dial, copy both ways.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodConnect {
+		s.refuse(w, r.Host, KindDenied, "only CONNECT is spoken here")
+		return
+	}
+	if err := s.allow(r.Host); err != nil {
+		s.refuse(w, r.Host, KindDenied, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), dialTimeout)
+	target, err := s.dial(ctx, r.Host)
+	cancel()
+	if err != nil {
+		kind, reason := classify(err)
+		s.refuse(w, r.Host, kind, reason)
+		return
+	}
+	defer target.Close()
+	w.WriteHeader(http.StatusOK)
+	if err := join(w, r, target); err != nil {
+		// A connection that broke is a broken stream for the client too, not
+		// a tidy end.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *Server) allow(target string) error {
+	if s.Allow == nil {
+		return errors.New("this relay allows no target")
+	}
+	return s.Allow(target)
+}
+
+func (s *Server) dial(ctx context.Context, target string) (net.Conn, error) {
+	if s.Dial != nil {
+		return s.Dial(ctx, "tcp", target)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", target)
+}
+
+func (s *Server) refuse(w http.ResponseWriter, target string, kind Kind, reason string) {
+	s.logger().Info("refused", "target", Printable(target, 300), "error", string(kind), "reason", reason)
+	w.Header().Set("Proxy-Status", proxyStatus(kind))
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(statusOf[kind])
+	io.WriteString(w, Printable(reason, 300))
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger != nil {
+		return s.Logger
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// join copies between the stream and target until target has said all. When
+// the client ends its direction first, only that direction is closed at the
+// target, as a TCP half-close would. When target is done the stream is done:
+// an HTTP/2 server cannot end its answer and go on reading. The error tells
+// that target broke.
+func join(w http.ResponseWriter, r *http.Request, target net.Conn) error {
+	rc := http.NewResponseController(w)
+	var up sync.WaitGroup
+	up.Go(func() { sendUp(target, r.Body) })
+	err := sendDown(w, rc, target)
+	// Ends the read of r.Body in sendUp; closing the body there would race.
+	rc.SetReadDeadline(time.Unix(1, 0))
+	target.Close()
+	up.Wait()
+	return err
+}
+
+// sendUp copies from the client to target and passes its half-close on. A
+// broken stream (reset, tunnel lost) closes target whole.
+func sendUp(target net.Conn, body io.Reader) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	_, err := io.CopyBuffer(onlyWriter{target}, body, *buf)
+	if err != nil {
+		target.Close()
+		return
+	}
+	if half, ok := target.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// sendDown copies from target to the client and flushes each piece: a
+// response writer keeps up to 4 KiB back otherwise. The error is target's; a
+// client that left is none.
+func sendDown(w io.Writer, rc *http.ResponseController, target net.Conn) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	if rc.Flush() != nil {
+		return nil
+	}
+	for {
+		n, err := target.Read(*buf)
+		if n > 0 {
+			if _, werr := w.Write((*buf)[:n]); werr != nil {
+				return nil
+			}
+			if rc.Flush() != nil {
+				return nil
+			}
+		}
+		if err == io.EOF || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// onlyWriter hides ReadFrom: sendfile and splice gain nothing on a stream body
+// and would allocate a buffer a copy.
+type onlyWriter struct{ io.Writer }
+
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, copyBuffer)
+	return &b
+}}
