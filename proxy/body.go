@@ -1,0 +1,49 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+const (
+	// maxBody is above DynamoDB's own limit of 16 MB for a batch, which it is left to answer for.
+	maxBody = 17 << 20
+	// maxDrain is how much of a larger body is read, so that its sender, who reads no answer before it has sent
+	// everything, sees ours.
+	maxDrain = 64 << 20
+)
+
+// readBody reads a request's body whole: it must be hashed before the first byte may go on, and kept to be sent again.
+func readBody(r *http.Request) ([]byte, error) {
+	tooLarge := &answer{status: http.StatusBadRequest, kind: validation,
+		message: fmt.Sprintf("the request body is larger than %d MiB, the most that is carried; DynamoDB's own limit is 16 MB", maxBody>>20)}
+	if r.ContentLength > maxDrain {
+		tooLarge.hangUp = true
+		return nil, tooLarge
+	}
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead) // no more on the word of a caller not yet known
+	}
+	n, err := b.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	if err == nil && n > maxBody {
+		b.Reset()
+		n, err = io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain-maxBody))
+		if err == nil {
+			tooLarge.hangUp = n == maxDrain-maxBody
+			return nil, tooLarge
+		}
+	}
+	if err != nil {
+		// The sender has most likely gone; if not, it shall not see a body of its own making cut short.
+		message := "the request body could not be read to its end"
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			message = "the request body is shorter than its Content-Length; nothing was sent to AWS"
+		}
+		return nil, &answer{status: http.StatusBadRequest, kind: validation, message: message, hangUp: true}
+	}
+	return b.Bytes(), nil
+}

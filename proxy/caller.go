@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+)
+
+// getKey is how a client comes by the session key; most refusals of a caller end in it.
+const getKey = `run eval "$(ddbproxy env)", or start it with ddbproxy exec`
+
+// retrieveTimeout bounds the refreshing of credentials (SSO, STS, a credential process), which has no deadline of its own.
+const retrieveTimeout = 15 * time.Second
+
+// guard refuses what a browser sends. A web page can make a browser send requests to localhost, and a name that it
+// controls can be made to resolve here; the first show in Origin or Sec-Fetch-*, the second in Host. The signature check
+// stops both too, this stops them before anything is read.
+func (s *Server) guard(r *http.Request) error {
+	forbid := func(message string) error {
+		return &answer{status: http.StatusForbidden, kind: accessDenied, message: message, hangUp: true}
+	}
+	for name := range r.Header {
+		if name == "Origin" || strings.HasPrefix(name, "Sec-Fetch-") {
+			return forbid("requests from web pages are refused (" + name + " is present); use an AWS SDK or the AWS CLI")
+		}
+	}
+	if !s.isOurs(r.Host) {
+		return forbid("the Host header is not an address of this proxy; use http://localhost and its port as the endpoint URL")
+	}
+	return nil
+}
+
+// isOurs reports whether host, with or without a port, is loopback or an address that we listen on.
+func (s *Server) isOurs(host string) bool {
+	name := func(hostport string) string {
+		if h, _, err := net.SplitHostPort(hostport); err == nil {
+			hostport = h
+		}
+		return strings.TrimSuffix(strings.ToLower(strings.Trim(hostport, "[]")), ".")
+	}
+	h := name(host)
+	if h == "" {
+		return false
+	}
+	if h == "localhost" || strings.HasSuffix(h, ".localhost") { // RFC 6761: never anything but loopback
+		return true
+	}
+	if ip, err := netip.ParseAddr(h); err == nil && ip.IsLoopback() {
+		return true
+	}
+	return slices.ContainsFunc(s.Hosts, func(ours string) bool { return name(ours) == h })
+}
+
+// authenticate proves that the caller holds the session key or the credentials that the proxy holds, and returns the
+// latter for the request to be signed with.
+func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, bodyHash string) (aws.Credentials, error) {
+	if s.Credentials == nil {
+		return aws.Credentials{}, refusal(credentialsUnavailable,
+			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
+	}
+	if err := c.checkForm(r, bodyHash, s.clock); err != nil {
+		return aws.Credentials{}, err
+	}
+	token := r.Header.Get("X-Amz-Security-Token")
+	if s.SessionKey.Secret != "" && equal(c.keyID, s.SessionKey.ID) {
+		switch {
+		case token != "":
+			return aws.Credentials{}, refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+		case !c.matches(r, bodyHash, s.SessionKey.Secret):
+			return aws.Credentials{}, mismatch(c)
+		}
+		return s.credentials(ctx)
+	}
+	creds, err := s.credentials(ctx)
+	switch {
+	case err != nil:
+		return aws.Credentials{}, err
+	case strings.HasPrefix(c.keyID, "DDBPROXY"):
+		return aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
+	case !equal(c.keyID, creds.AccessKeyID):
+		return aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" is not the one of "+s.profile()+"; "+getKey)
+	case !equal(token, creds.SessionToken):
+		return aws.Credentials{}, refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
+	case !c.matches(r, bodyHash, creds.SecretAccessKey):
+		return aws.Credentials{}, mismatch(c)
+	}
+	return creds, nil
+}
+
+func mismatch(c claim) error {
+	return refusal(invalidSignature, "the signature does not match: the client has another secret key for "+brief(c.keyID)+
+		", or something between client and ddbproxy changes requests; "+getKey)
+}
+
+// credentials returns the current ones. The provider is expected to be a cache, so this is called for every request.
+func (s *Server) credentials(ctx context.Context) (aws.Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, retrieveTimeout)
+	defer cancel()
+	creds, err := s.Credentials.Retrieve(ctx)
+	if err == nil && !creds.HasKeys() {
+		err = errors.New("the provider returned no keys")
+	}
+	if err == nil {
+		return creds, nil
+	}
+	if ssoExpired(err) {
+		login := "aws sso login"
+		if s.Profile != "" {
+			login += " --profile " + s.Profile
+		}
+		return aws.Credentials{}, refusal(credentialsExpired, "the SSO session of "+s.profile()+" has expired or is missing; run "+login)
+	}
+	var api interface{ ErrorCode() string } // smithy's APIError
+	if errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
+		return aws.Credentials{}, refusal(credentialsExpired, "the credentials that "+s.profile()+" is built on have expired; renew them and try again")
+	}
+	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+s.profile()+": "+oneLine(err.Error(), 300))
+}
+
+// ssoExpired reports whether only a login helps. Legacy SSO profiles have a type for it; those with an sso-session have
+// only the text of the token provider, which speaks of its cached token.
+func ssoExpired(err error) bool {
+	var invalid *ssocreds.InvalidTokenError
+	if errors.As(err, &invalid) {
+		return true
+	}
+	text := err.Error()
+	return strings.Contains(text, "cached SSO token") || strings.Contains(text, "refresh SSO token")
+}
+
+func (s *Server) profile() string {
+	if s.Profile == "" {
+		return "the default profile"
+	}
+	return "profile " + s.Profile
+}
+
+// equal compares without telling by its time how much was right.
+func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// brief shortens an access key id that is longer than AWS's are: it may be a secret put in the wrong place.
+func brief(keyID string) string {
+	if len(keyID) > 32 {
+		return keyID[:4] + "…"
+	}
+	return keyID
+}

@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// An entry is what the log says of one request: never a body, a header or a signature.
+type entry struct {
+	id     string // also in x-amzn-RequestId of our own answers
+	start  time.Time
+	call   call
+	target string // of CONNECT
+	keyID  string // the caller's
+	awsID  string // x-amzn-RequestId of AWS's answer
+	status int
+	bytes  int64
+	err    error
+}
+
+func (e *entry) log(l *slog.Logger) {
+	ctx := context.Background()
+	if !l.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("id", e.id)}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("op", e.call.op)
+	add("table", oneLine(e.call.field("TableName"), 255))
+	add("host", e.call.host)
+	add("connect", oneLine(e.target, 120))
+	add("key", brief(e.keyID))
+	add("aws", e.awsID)
+	attrs = append(attrs, slog.Int("status", e.status), slog.Int64("bytes", e.bytes), slog.Int64("ms", time.Since(e.start).Milliseconds()))
+	if e.err != nil {
+		add("err", oneLine(e.err.Error(), 600))
+	}
+	l.LogAttrs(ctx, slog.LevelDebug, "request", attrs...)
+}

@@ -1,0 +1,165 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+)
+
+// Server is the proxy. Set its fields before its first request and not after; Dial is the only one it cannot do without.
+type Server struct {
+	// Dial opens a connection to a DynamoDB endpoint ("host:443"). It may block while a tunnel comes back, until ctx
+	// ends. Its errors, and those of its connections, may say more through the methods Hop() string and
+	// Permanent() bool: a permanent one is answered at once, any other is waited out up to Hold.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialOther opens the connections of CONNECT requests to hosts that are not DynamoDB's; nil refuses them.
+	DialOther func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Credentials are what requests are signed with; the provider is asked for each request and should be a cache.
+	// nil leaves proxy mode only.
+	Credentials aws.CredentialsProvider
+	// SessionKey is the key that callers may sign with besides the profile's own; zero admits only that one.
+	SessionKey Key
+	// Profile is the name of the AWS profile behind Credentials, for messages; empty means the default one.
+	Profile string
+	// Regions are those served; empty serves all. The first is the default, which callers' regions "localhost" and
+	// "local" stand for and which Warm connects to.
+	Regions []string
+	// Endpoint is an endpoint name to use for its service and region, such as the name of an interface endpoint
+	// (vpce-….dynamodb.eu-west-1.vpce.amazonaws.com). A FIPS or dual-stack name makes all names so. Empty uses the
+	// standard names.
+	Endpoint string
+	// RootCAs are the authorities that AWS's certificates may come from; nil means the system's.
+	RootCAs *x509.CertPool
+	// Hold is how long a request waits for a connection in all; 0 means 20 s, and less than 1 s means 1 s, which a
+	// connection may take. It must stay below 60 s, when botocore sends its request again.
+	Hold time.Duration
+	// Hosts are Host header values accepted besides those of loopback, with or without a port: the listening addresses.
+	Hosts []string
+	// Logger gets one line a request at debug level; nil discards.
+	Logger *slog.Logger
+	// Now is the clock for signatures; nil means time.Now.
+	Now func() time.Time
+
+	once        sync.Once
+	clock       *clock
+	signer      signer
+	sessions    tls.ClientSessionCache
+	transport   *http.Transport
+	spares      *spares
+	region      string // default; empty where none is known
+	endpoint    endpoint.Endpoint
+	endpointErr error
+	warming     sync.Once
+	life        context.Context // ends with Close; requests, dials and tunnels end with it
+	end         context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	active sync.WaitGroup // requests, dials, tunnels and the keeper of spares
+}
+
+// ServeHTTP answers one request of either mode.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.init()
+	e := &entry{id: "DDBPROXY" + rand.Text(), start: time.Now()}
+	if !s.enter() {
+		(&answer{status: http.StatusServiceUnavailable, kind: unavailable, message: "local: ddbproxy is shutting down", hangUp: true}).send(w, r, e.id, s.clock)
+		return
+	}
+	defer s.active.Done()
+	defer e.log(s.Logger)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(s.life, cancel)
+	defer stop()
+	r = r.WithContext(ctx)
+
+	if r.Method == http.MethodConnect {
+		s.serveConnect(w, r, e)
+		return
+	}
+	resp, err := s.serve(w, r, e)
+	if err == nil && resp == nil {
+		return
+	}
+	if err != nil {
+		e.err = err
+		var a *answer
+		if !errors.As(err, &a) {
+			if ctx.Err() != nil {
+				panic(http.ErrAbortHandler) // the caller has gone, or we go
+			}
+			a = &answer{status: http.StatusInternalServerError, kind: internalError, message: "local: " + err.Error()}
+		}
+		e.status, e.bytes = a.status, int64(a.send(w, r, e.id, s.clock))
+		return
+	}
+	defer resp.Body.Close()
+	e.status, e.awsID = resp.StatusCode, resp.Header.Get("X-Amzn-Requestid")
+	if e.bytes, e.err = stream(w, resp); e.err != nil {
+		panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
+	}
+}
+
+// serve is the one way of an endpoint-mode request: guard, body, signature, route, new signature, AWS. It returns AWS's
+// answer, or an error which is an *answer if the caller is to see it, or neither when it has answered itself.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.Response, error) {
+	if r.ProtoMajor == 2 || r.Method == "PRI" {
+		e.status = http.StatusHTTPVersionNotSupported
+		w.Header().Set("Connection", "close")
+		http.Error(w, "ddbproxy: HTTP/2 is not spoken here; let the client use HTTP/1.1", e.status)
+		return nil, nil
+	}
+	if err := s.guard(r); err != nil {
+		return nil, err
+	}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path == "/" && r.Header.Get("Authorization") == "" {
+		e.status = http.StatusOK
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintln(w, strings.TrimSpace("ddbproxy: ready for DynamoDB "+strings.Join(s.Regions, " ")))
+		return nil, nil
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseAuthorization(r.Header.Get("Authorization"))
+	e.keyID = c.keyID
+	switch {
+	case err != nil:
+		return nil, err
+	case c.service != signingName:
+		return nil, refusal(accessDenied, "only DynamoDB is served here, and this request is signed for "+oneLine(c.service, 40)+
+			"; set AWS_ENDPOINT_URL_DYNAMODB (and AWS_ENDPOINT_URL_DYNAMODB_STREAMS) instead of AWS_ENDPOINT_URL")
+	case r.Method != http.MethodPost:
+		return nil, refusal(unknownOperation, "the method is not POST; use an AWS client")
+	}
+	sum := sha256.Sum256(body)
+	bodyHash := hex.EncodeToString(sum[:])
+	creds, err := s.authenticate(r.Context(), r, c, bodyHash)
+	if err != nil {
+		return nil, err
+	}
+	call, err := s.route(r, c.region, body)
+	if err != nil {
+		return nil, err
+	}
+	e.call = call
+	s.spares.touch()
+	return s.send(r.Context(), r, call, bodyHash, creds)
+}

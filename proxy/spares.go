@@ -1,0 +1,192 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	spareAge  = 45 * time.Second // renewed after this, before AWS closes it
+	spareUse  = 10 * time.Minute // how long after a request two are kept
+	spareWait = 30 * time.Second // longest pause after failures
+)
+
+// spares keeps a few TLS connections ready to the default endpoint, so that the first call after a silence costs one
+// round trip and not the three or four of a connection. It is idle until warm is called.
+type spares struct {
+	dial func(ctx context.Context) (*upstreamConn, error)
+	addr string // "host:443", what they are connected to
+
+	wake  chan struct{} // something changed; capacity 1
+	watch sync.WaitGroup
+
+	mu     sync.Mutex
+	ready  []spare // oldest first
+	used   time.Time
+	failed bool // a dial failed or a spare died since keep looked
+	closed bool
+}
+
+type spare struct {
+	conn *upstreamConn
+	born time.Time // wall clock: a sleeping laptop's monotonic clock stands still, its connections age
+}
+
+func newSpares(addr string, dial func(context.Context) (*upstreamConn, error)) *spares {
+	return &spares{dial: dial, addr: addr, wake: make(chan struct{}, 1)}
+}
+
+func wall() time.Time { return time.Now().Round(0) }
+
+// take returns the newest ready connection to addr, or nil.
+func (p *spares) take(addr string) *upstreamConn {
+	if addr != p.addr {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.ready) > 0 {
+		last := p.ready[len(p.ready)-1]
+		p.ready = p.ready[:len(p.ready)-1]
+		p.stir()
+		if wall().Sub(last.born) < idleTimeout && last.conn.raw.take() {
+			return last.conn
+		}
+		last.conn.raw.Close()
+	}
+	return nil
+}
+
+// touch notes that the proxy is in use.
+func (p *spares) touch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wall().Sub(p.used) > spareUse {
+		p.stir()
+	}
+	p.used = wall()
+}
+
+func (p *spares) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // already told
+	}
+}
+
+// fill dials what is missing, all at once, then lets the old ones go. It returns the first error.
+func (p *spares) fill(ctx context.Context) error {
+	p.mu.Lock()
+	fresh := func(s spare) bool { return wall().Sub(s.born) < spareAge }
+	want := 1
+	if wall().Sub(p.used) <= spareUse {
+		want = 2
+	}
+	for _, s := range p.ready {
+		if fresh(s) {
+			want--
+		}
+	}
+	p.mu.Unlock()
+
+	errs := make(chan error, max(want, 0))
+	for range want {
+		go p.add(ctx, errs)
+	}
+	var first error
+	for range want {
+		if err := <-errs; first == nil {
+			first = err
+		}
+	}
+
+	var old []spare
+	p.mu.Lock()
+	p.ready = slices.DeleteFunc(p.ready, func(s spare) bool {
+		if !fresh(s) {
+			old = append(old, s)
+		}
+		return !fresh(s)
+	})
+	p.failed = p.failed || first != nil
+	p.mu.Unlock()
+	for _, s := range old {
+		s.conn.raw.take() // so that its end does not count as a death
+		s.conn.raw.Close()
+	}
+	return first
+}
+
+// add dials one spare and reports its error; fill waits for that.
+func (p *spares) add(ctx context.Context, errs chan<- error) {
+	conn, err := p.dial(ctx)
+	if err == nil {
+		p.mu.Lock()
+		if p.closed {
+			conn.raw.Close()
+		} else {
+			p.ready = append(p.ready, spare{conn, wall()})
+			conn.raw.watching = true
+			p.watch.Go(func() { conn.raw.watch(func() { p.lost(conn) }) }) // ends when the connection does, or is used
+		}
+		p.mu.Unlock()
+	}
+	errs <- err
+}
+
+// lost drops a spare whose connection ended.
+func (p *spares) lost(conn *upstreamConn) {
+	conn.raw.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = slices.DeleteFunc(p.ready, func(s spare) bool { return s.conn == conn })
+	p.failed = true
+	p.stir()
+}
+
+// keep renews and refills until ctx ends.
+func (p *spares) keep(ctx context.Context) {
+	pause := time.Duration(0)
+	for {
+		// Connections that die one after the other, or cannot be made, are asked for ever more rarely.
+		p.mu.Lock()
+		failed, next := p.failed, spareAge
+		p.failed = false
+		if len(p.ready) > 0 {
+			next = max(0, p.ready[0].born.Add(spareAge).Sub(wall()))
+		}
+		p.mu.Unlock()
+		wake := p.wake
+		if pause = min(2*pause, spareWait); !failed {
+			pause = 0
+		} else {
+			pause = max(pause, time.Second)
+			next, wake = pause, nil
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-wake:
+			timer.Stop()
+		}
+		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line
+	}
+}
+
+// close ends the ready connections and waits for all that was ever watched; used ones must be on their way out.
+func (p *spares) close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, s := range p.ready {
+		s.conn.raw.take()
+		s.conn.raw.Close()
+	}
+	p.ready = nil
+	p.mu.Unlock()
+	p.watch.Wait()
+}

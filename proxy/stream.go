@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// hopByHop are headers that concern one connection, not the answer (RFC 9110, section 7.6.1).
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Connection": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// stream writes AWS's answer to the caller as it arrives, byte for byte: X-Amz-Crc32 covers what was on the wire. An
+// error after the header has gone out is for the caller to see as a broken body, never as a short one.
+func stream(w http.ResponseWriter, resp *http.Response) (written int64, err error) {
+	h := w.Header()
+	// net/http adds these two where they are absent; a nil entry stops it.
+	h["Content-Type"], h["Date"] = nil, nil
+	named := strings.Split(strings.Join(resp.Header["Connection"], ","), ",")
+	for name, values := range resp.Header {
+		if !hopByHop[name] {
+			h[name] = values
+		}
+	}
+	for _, name := range named {
+		h.Del(strings.TrimSpace(name))
+	}
+	w.WriteHeader(resp.StatusCode)
+	flusher := http.NewResponseController(w)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 {
+			m, werr := w.Write(buf[:n])
+			written += int64(m)
+			if werr == nil {
+				werr = flusher.Flush()
+			}
+			if werr != nil {
+				return written, fmt.Errorf("write to the caller: %w", werr)
+			}
+		}
+		if err == io.EOF {
+			return written, nil
+		}
+		if err != nil {
+			return written, fmt.Errorf("answer broke after %d bytes: %w", written, err)
+		}
+	}
+}
