@@ -1,0 +1,49 @@
+package edge
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+)
+
+// Emulator gives a Backend that hands requests to a DynamoDB emulator at u (DynamoDB
+// Local, moto) and its answers back, byte for byte. An emulator that is not there is
+// an InternalServerError. A nil logger discards. The Server's Close and Shutdown
+// also close the idle connections to the emulator.
+func Emulator(u *url.URL, logger *slog.Logger) http.Handler {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	// Left alone, Transport would ask for gzip and unpack it, and x-amz-crc32 would be
+	// of other bytes than the client gets. Proxy stays nil: HTTPS_PROXY may point at
+	// the ddbproxy under test.
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
+	return &emulator{transport, &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(u) },
+		Transport: transport,
+		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			logger.Debug("emulator", "err", err)
+			a := refuse(internalError())
+			for name, values := range a.header {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(a.status)
+			_, _ = w.Write(a.body.Bytes())
+		},
+	}}
+}
+
+type emulator struct {
+	transport *http.Transport
+	*httputil.ReverseProxy
+}
+
+// CloseIdleConnections is what Server looks for when it ends.
+func (e *emulator) CloseIdleConnections() { e.transport.CloseIdleConnections() }
+
+func internalError() *apiError {
+	return &apiError{http.StatusInternalServerError, "com.amazonaws.dynamodb.v20120810#InternalServerError",
+		"The request processing has failed because of an unknown error, exception or failure."}
+}
