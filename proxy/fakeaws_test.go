@@ -66,7 +66,7 @@ const okBody = `{"ok":true}`
 func newFakeAWS(t testing.TB) *fakeAWS {
 	t.Helper()
 	f := &fakeAWS{t: t, creds: profileKey, conns: newChanListener()}
-	cert, roots := newCertificate(t, time.Now().Add(time.Hour))
+	cert, roots := newCertificate(t, time.Now().Add(24*time.Hour))
 	f.roots = roots
 	f.server.Handler = http.HandlerFunc(f.serveHTTP)
 	f.server.ErrorLog = log.New(io.Discard, "", 0)
