@@ -130,6 +130,7 @@ func TestVerifierRefusesInAWSWords(t *testing.T) {
 		{"unsigned header added", with(func(r *http.Request) { r.Header.Set("Via", "1.1 somebody") }), "", ""},
 		{"operation not signed", replace(";x-amz-target", ""), invalid, "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization, and given once."},
 		{"two operations", with(func(r *http.Request) { r.Header.Add("X-Amz-Target", "DynamoDB_20120810.DeleteTable") }), invalid, "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization, and given once."},
+		{"header named as signed that was not", replace("SignedHeaders=", "SignedHeaders=user-agent;"), invalid, mismatch},
 		{"host not signed", replace("host;", ""), invalid, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."},
 		{"query added", with(func(r *http.Request) { r.URL.RawQuery = "x=1" }), invalid, mismatch},
 		{"path changed", with(func(r *http.Request) { r.URL.Path = "/x" }), invalid, mismatch},

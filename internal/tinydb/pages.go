@@ -139,7 +139,7 @@ func (s schema) mayFilter(filter node) error {
 
 // page reads one page out of s. A page ends at Limit or before it exceeds 1 MB, both
 // counted before the filter; it then has a LastEvaluatedKey, even if, after Limit,
-// nothing follows. The start key must begin with within; caller holds db.mu.
+// nothing follows. No item is as large as a page. The start key must begin with within; caller holds db.mu.
 func (t *table) page(p plan, s span, within string) (pageOutput, error) {
 	var out pageOutput
 	items := []json.RawMessage{}
@@ -163,7 +163,7 @@ func (t *table) page(p plan, s span, within string) (pageOutput, error) {
 		if p.backward {
 			r = t.records[s.hi-1-n]
 		}
-		if out.ScannedCount > 0 && size+r.size > maxPage {
+		if size+r.size > maxPage {
 			out.LastEvaluatedKey = t.lastKey(p, s, n-1)
 			break
 		}

@@ -25,6 +25,7 @@ type record struct {
 type table struct {
 	name    string
 	id      string
+	class   string // storage class, only shown
 	schema  schema
 	created time.Time
 	// onDemand is billing mode PAY_PER_REQUEST; otherwise the units are what

@@ -18,6 +18,7 @@ type createTableInput struct {
 	AttributeDefinitions  []struct{ AttributeName, AttributeType string }
 	KeySchema             []struct{ AttributeName, KeyType string }
 	BillingMode           string
+	TableClass            string
 	ProvisionedThroughput *struct {
 		ReadCapacityUnits, WriteCapacityUnits int64
 	}
@@ -46,7 +47,10 @@ func (db *DB) createTable(in *createTableInput) (map[string]any, error) {
 	if err := oneOf("BillingMode", &in.BillingMode, "PROVISIONED", "PAY_PER_REQUEST"); err != nil {
 		return nil, err
 	}
-	t := &table{name: *in.TableName, id: newUUID(), schema: key, created: time.Now()}
+	if err := oneOf("TableClass", &in.TableClass, "STANDARD", "STANDARD_INFREQUENT_ACCESS"); err != nil {
+		return nil, err
+	}
+	t := &table{name: *in.TableName, class: in.TableClass, id: newUUID(), schema: key, created: time.Now()}
 	throughput := in.ProvisionedThroughput
 	switch {
 	case in.BillingMode == "PAY_PER_REQUEST" && throughput != nil:
@@ -181,6 +185,7 @@ func (db *DB) describe(t *table, status string) map[string]any {
 		"ProvisionedThroughput": map[string]int64{
 			"NumberOfDecreasesToday": 0, "ReadCapacityUnits": t.readUnits, "WriteCapacityUnits": t.writeUnits,
 		},
+		"TableClassSummary":         map[string]string{"TableClass": t.class},
 		"DeletionProtectionEnabled": false,
 	}
 	if t.onDemand {

@@ -112,6 +112,7 @@ func TestDescribeTableAnswersAllThatACLIShows(t *testing.T) {
 	want := map[string]any{
 		"TableName": "music", "TableStatus": "ACTIVE", "ItemCount": 1.0, "TableSizeBytes": 13.0, "DeletionProtectionEnabled": false,
 		"TableArn":              "arn:aws:dynamodb:ap-northeast-2:210987654321:table/music",
+		"TableClassSummary":     map[string]any{"TableClass": "STANDARD"},
 		"ProvisionedThroughput": map[string]any{"NumberOfDecreasesToday": 0.0, "ReadCapacityUnits": 0.0, "WriteCapacityUnits": 0.0},
 		"KeySchema": []any{
 			map[string]any{"AttributeName": "Artist", "KeyType": "HASH"},
@@ -124,6 +125,35 @@ func TestDescribeTableAnswersAllThatACLIShows(t *testing.T) {
 	}
 	if !reflect.DeepEqual(out.Table, want) {
 		t.Errorf("Table\n got %v\nwant %v", out.Table, want)
+	}
+}
+
+func TestTableSizeFollowsReplacedAndDeletedItems(t *testing.T) {
+	t.Parallel()
+	db := withTable(t)
+	size := func() string {
+		_, after, _ := strings.Cut(do(t, db, "DescribeTable", `{"TableName":"music"}`), `"TableSizeBytes":`)
+		digits, _, _ := strings.Cut(after, ",")
+		return digits
+	}
+	put(t, db, `{"Artist":{"S":"a"},"Year":{"N":"1"},"x":{"S":"long enough"}}`)
+	put(t, db, `{"Artist":{"S":"a"},"Year":{"N":"1"}}`)
+	if got := size(); got != "13" {
+		t.Errorf("size after replacing = %s, want 13", got)
+	}
+	do(t, db, "DeleteItem", `{"TableName":"music","Key":{"Artist":{"S":"a"},"Year":{"N":"1"}}}`)
+	if got := size(); !strings.HasPrefix(got, "0") {
+		t.Errorf("size after deleting = %s, want 0", got)
+	}
+}
+
+func TestAnswersHaveNoHTMLEscapes(t *testing.T) {
+	t.Parallel()
+	db := withTable(t)
+	it := `{"Artist":{"S":"<a> & b"},"Year":{"N":"1"},"m":{"M":{"<":{"L":[{"S":">"}]}}}}`
+	put(t, db, it)
+	if got, want := do(t, db, "Scan", `{"TableName":"music"}`), `{"Items":[`+it+`],"Count":1,"ScannedCount":1}`; got != want {
+		t.Errorf("answer %s, want %s", got, want)
 	}
 }
 
@@ -191,6 +221,7 @@ func TestRefusalsSayWhatDynamoDBSays(t *testing.T) {
 		{"table missing for DeleteTable", "DeleteTable", `{"TableName":"nowhere"}`, exact(typeNotFound, "Requested resource not found: Table: nowhere not found")},
 		{"table there already", "CreateTable", `{` + table + `,"BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`, exact(typeInUse, "Table already exists: music")},
 		{"no throughput", "CreateTable", `{"TableName":"abc","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`, refused("One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED")},
+		{"unknown table class", "CreateTable", `{"TableName":"abc","TableClass":"GOLD","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`, refused("1 validation error detected: Value 'GOLD' at 'tableClass' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, STANDARD_INFREQUENT_ACCESS]")},
 		{"no table name", "DescribeTable", `{}`, refused("1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null")},
 		{"table name with a slash", "DescribeTable", `{"TableName":"a/bc"}`, refused("1 validation error detected: Value 'a/bc' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")},
 		{"key of another shape", "GetItem", `{` + table + `,"Key":{"Artist":{"S":"a"}}}`, refused("The provided key element does not match the schema")},
