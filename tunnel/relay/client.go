@@ -38,7 +38,7 @@ var ErrClosed = errors.New("the connection to the relay is lost")
 // to: a shell's error message, a banner, another protocol version.
 type HelloError struct {
 	Relay Hello  // zero if no hello came
-	Said  string // what came instead, one printable line
+	Said  string // the end of what came instead, one printable line
 	Err   error
 }
 

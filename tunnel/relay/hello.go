@@ -67,15 +67,23 @@ func readHello(r *bufio.Reader, role string) (h Hello, noise string, err error) 
 	for skipped.Len() < maxNoise {
 		line, err := readLine(r)
 		if h, herr := parseHello(line); herr == nil && h.Role == role && err == nil {
-			return h, Printable(skipped.String(), 300), nil
+			return h, "", nil
 		}
 		skipped.WriteString(line)
 		skipped.WriteByte('\n')
 		if err != nil {
-			return Hello{}, Printable(skipped.String(), 300), err
+			return Hello{}, lastWords(skipped.String()), err
 		}
 	}
-	return Hello{}, Printable(skipped.String(), 300), fmt.Errorf("no hello in the first %d bytes", maxNoise)
+	return Hello{}, lastWords(skipped.String()), fmt.Errorf("no hello in the first %d bytes", maxNoise)
+}
+
+// lastWords keeps the end of a text: behind a long greeting stands the error.
+func lastWords(s string) string {
+	if extra := len(s) - 300; extra > 0 {
+		s = s[extra:]
+	}
+	return Printable(s, 300)
 }
 
 // readLine reads up to a newline or maxHello bytes, whichever is first.

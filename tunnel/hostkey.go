@@ -1,0 +1,159 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/skeema/knownhosts"
+	"golang.org/x/crypto/ssh"
+	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+)
+
+// hostKeys checks one server's key against its known_hosts files (sshd(8),
+// SSH_KNOWN_HOSTS FILE FORMAT).
+type hostKeys struct {
+	host     *host
+	db       *knownhosts.HostKeyDB
+	prompter Prompter
+	ctx      context.Context // bounds a question; the callback has no context
+	seen     bool            // a key was shown and accepted
+	refusal  *Error          // why the key was refused
+}
+
+func newHostKeys(ctx context.Context, h *host, p Prompter) (*hostKeys, error) {
+	var files []string
+	for _, name := range append(append([]string{}, h.UserKnownHosts...), h.GlobalKnownHosts...) {
+		if _, err := os.Stat(name); err == nil {
+			files = append(files, name)
+		}
+	}
+	db, err := knownhosts.NewDB(files...)
+	if err != nil {
+		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend that line of known_hosts"}
+	}
+	return &hostKeys{host: h, db: db, prompter: p, ctx: ctx}, nil
+}
+
+// lookupName is the server's name in known_hosts, with its port. OpenSSH looks
+// an alias up without the port.
+func (k *hostKeys) lookupName() string {
+	if k.host.HostKeyAlias != "" {
+		return net.JoinHostPort(k.host.HostKeyAlias, "22")
+	}
+	return k.host.addr()
+}
+
+// algorithms are those for which known_hosts has a key: asking the server for
+// one of them first avoids a false "unknown key". nil for an unknown server.
+func (k *hostKeys) algorithms() []string {
+	return k.db.HostKeyAlgorithms(k.lookupName())
+}
+
+// check is the ssh.HostKeyCallback.
+func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
+	err := k.db.HostKeyCallback()(k.lookupName(), remote, key)
+	var revoked *xknownhosts.RevokedError
+	var mismatch *xknownhosts.KeyError
+	switch {
+	case err == nil:
+	case errors.As(err, &revoked):
+		return k.refuse(fmt.Errorf("the server's host key is marked as revoked at %s:%d", revoked.Revoked.Filename, revoked.Revoked.Line),
+			"do not connect; ask the owner of the host")
+	case errors.As(err, &mismatch) && len(mismatch.Want) > 0:
+		want := mismatch.Want[0]
+		return k.refuse(fmt.Errorf("HOST KEY CHANGED: the server shows %s, but %s:%d has %s; someone may be between you and the host, or it was rebuilt",
+			describe(key), want.Filename, want.Line, describe(want.Key)),
+			fmt.Sprintf("ask its owner; if it was rebuilt: ssh-keygen -R '%s'", xknownhosts.Normalize(k.lookupName())))
+	case errors.As(err, &mismatch):
+		if err := k.unknown(key); err != nil {
+			return err
+		}
+	default:
+		return k.refuse(err, "see ssh -v "+k.host.Alias)
+	}
+	k.seen = true
+	return nil
+}
+
+func (k *hostKeys) refuse(err error, hint string) error {
+	k.refusal = &Error{Kind: KindHostKey, Host: k.host.String(), Err: err, Hint: hint}
+	return k.refusal
+}
+
+// unknown decides about a server that no known_hosts file names, as
+// StrictHostKeyChecking says.
+func (k *hostKeys) unknown(key ssh.PublicKey) error {
+	where := "known_hosts"
+	if len(k.host.UserKnownHosts) > 0 {
+		where = k.host.UserKnownHosts[0]
+	}
+	unknown := fmt.Errorf("its host key %s is not in %s", describe(key), where)
+	switch k.host.StrictHostKey {
+	case "no", "accept-new":
+		return k.remember(key)
+	case "yes":
+		return k.refuse(unknown, fmt.Sprintf("StrictHostKeyChecking is yes: add the key to %s after checking it with the host's owner", where))
+	}
+	if k.prompter == nil {
+		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and connect once on a terminal (ssh %s), or add it to %s", k.host.Alias, where))
+	}
+	question := fmt.Sprintf("The host %s shows a key that is not known yet:\n  %s\nConnect, and remember it in %s (yes/no/[fingerprint])? ",
+		k.host, describe(key), where)
+	for {
+		answer, err := k.prompter.Ask(k.ctx, question, false)
+		switch answer = strings.TrimSpace(answer); {
+		case err != nil:
+			return k.refuse(unknown, "answer yes to go on: "+err.Error())
+		case strings.EqualFold(answer, "yes") || answer == ssh.FingerprintSHA256(key):
+			return k.remember(key)
+		case strings.EqualFold(answer, "no"):
+			return k.refuse(unknown, "it was not accepted, so nothing was sent")
+		}
+		question = "Please type yes, no or the fingerprint: "
+	}
+}
+
+// remember appends the key to the user's first known_hosts file.
+func (k *hostKeys) remember(key ssh.PublicKey) error {
+	if len(k.host.UserKnownHosts) == 0 {
+		return nil
+	}
+	file := k.host.UserKnownHosts[0]
+	name := xknownhosts.Normalize(k.lookupName())
+	if k.host.HashKnownHosts {
+		name = xknownhosts.HashHostname(name)
+	}
+	err := os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		err = appendLine(file, xknownhosts.Line([]string{name}, key))
+	}
+	if err != nil {
+		return k.refuse(fmt.Errorf("remember its host key: %w", err), "make "+file+" writable")
+	}
+	return nil
+}
+
+// appendLine adds a line to a file that may lack the newline at its end.
+func appendLine(name, line string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	if info, err := f.Stat(); err == nil && info.Size() > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			line = "\n" + line
+		}
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
+}
+
+func describe(key ssh.PublicKey) string {
+	return strings.TrimPrefix(key.Type(), "ssh-") + " " + ssh.FingerprintSHA256(key)
+}
