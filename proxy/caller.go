@@ -75,7 +75,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, bod
 		switch {
 		case token != "":
 			return aws.Credentials{}, refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
-		case !c.matches(r, bodyHash, s.SessionKey.Secret):
+		case !c.matches(r, bodyHash, s.derived.from(s.SessionKey.Secret, c)):
 			return aws.Credentials{}, mismatch(c)
 		}
 		return s.credentials(ctx)
@@ -90,7 +90,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, bod
 		return aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" is not the one of "+s.profile()+"; "+getKey)
 	case !equal(token, creds.SessionToken):
 		return aws.Credentials{}, refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
-	case !c.matches(r, bodyHash, creds.SecretAccessKey):
+	case !c.matches(r, bodyHash, s.derived.from(creds.SecretAccessKey, c)):
 		return aws.Credentials{}, mismatch(c)
 	}
 	return creds, nil

@@ -117,8 +117,9 @@ func splitPath(path string) (region, rest string) {
 // isRPCPath reports whether path has the form /service/NAME/operation/OP (Smithy RPC v2 CBOR), after a region or not.
 func isRPCPath(path string) bool {
 	_, rest := splitPath(path)
-	parts := strings.Split(rest, "/")
-	return len(parts) == 5 && parts[1] == "service" && parts[3] == "operation"
+	after, ok := strings.CutPrefix(rest, "/service/")
+	_, op, found := strings.Cut(after, "/operation/")
+	return ok && found && !strings.Contains(op, "/")
 }
 
 // mayRepeat reports whether a call may be sent again although DynamoDB may have carried it out already: reads, and

@@ -57,6 +57,7 @@ type Server struct {
 
 	once        sync.Once
 	clock       *clock
+	derived     derived
 	signer      signer
 	sessions    tls.ClientSessionCache
 	transport   *http.Transport

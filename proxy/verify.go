@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -100,27 +100,51 @@ func (c claim) checkForm(r *http.Request, bodyHash string, clk *clock) error {
 	return nil
 }
 
-// matches reports whether the request as received was signed with secret.
-func (c claim) matches(r *http.Request, bodyHash, secret string) bool {
+// matches reports whether the request as received was signed with key, which signingKey gives.
+func (c claim) matches(r *http.Request, bodyHash string, key []byte) bool {
 	canonical, ok := c.canonical(r, bodyHash)
 	if !ok {
 		return false
 	}
 	hash := sha256.Sum256(canonical)
-	scope := c.day + "/" + c.region + "/" + c.service + "/aws4_request"
-	toSign := algorithm + "\n" + r.Header.Get("X-Amz-Date") + "\n" + scope + "\n" + hex.EncodeToString(hash[:])
-	key := []byte("AWS4" + secret)
-	for _, part := range []string{c.day, c.region, c.service, "aws4_request", toSign} {
-		h := hmac.New(sha256.New, key)
-		h.Write([]byte(part))
-		key = h.Sum(nil)
+	toSign := algorithm + "\n" + r.Header.Get("X-Amz-Date") + "\n" +
+		c.day + "/" + c.region + "/" + c.service + "/aws4_request\n" + hex.EncodeToString(hash[:])
+	want := hex.EncodeToString(keyed(key, toSign))
+	return equal(want, c.signature)
+}
+
+// signingKey derives the key that a secret gives for a day, region and service.
+func signingKey(secret, day, region, service string) []byte {
+	return keyed(keyed(keyed(keyed([]byte("AWS4"+secret), day), region), service), "aws4_request")
+}
+
+func keyed(key []byte, text string) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// derived keeps the last signing key: a session's callers all use one, and deriving it is most of a verification.
+type derived struct {
+	mu                  sync.Mutex
+	secret, day, region string
+	key                 []byte
+}
+
+func (d *derived) from(secret string, c claim) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.key == nil || d.secret != secret || d.day != c.day || d.region != c.region {
+		d.secret, d.day, d.region = secret, c.day, c.region
+		d.key = signingKey(secret, c.day, c.region, signingName)
 	}
-	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(key)), []byte(c.signature)) == 1
+	return d.key
 }
 
 // canonical builds the canonical request from exactly the headers that are named as signed; it fails where one is absent.
 func (c claim) canonical(r *http.Request, bodyHash string) ([]byte, bool) {
 	var b bytes.Buffer
+	b.Grow(1 << 10)
 	b.WriteString(r.Method)
 	b.WriteByte('\n')
 	escapePath(&b, r.URL.EscapedPath())

@@ -62,18 +62,27 @@ func TestParseAuthorization(t *testing.T) {
 	}
 }
 
-// The worked example of AWS's documentation for SigV4 (IAM ListUsers, 20150830), which signs no body.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-signing-elements.html
+// The signing key of AWS's worked example of SigV4 (IAM ListUsers, 2015-08-30).
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func TestKeyDerivationMatchesAWSsExample(t *testing.T) {
 	t.Parallel()
-	key := []byte("AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-	for _, part := range []string{"20150830", "us-east-1", "iam", "aws4_request"} {
-		h := hmac.New(sha256.New, key)
-		h.Write([]byte(part))
-		key = h.Sum(nil)
-	}
+	key := signingKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20150830", "us-east-1", "iam")
 	if got, want := hex.EncodeToString(key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"; got != want {
 		t.Errorf("signing key = %s, want %s", got, want)
+	}
+}
+
+func TestDerivedKeyFollowsSecretDayAndRegion(t *testing.T) {
+	t.Parallel()
+	var d derived
+	for _, tt := range []struct{ secret, day, region string }{
+		{"a", "20261124", "eu-west-1"}, {"a", "20261124", "eu-west-1"}, {"b", "20261124", "eu-west-1"},
+		{"b", "20261125", "eu-west-1"}, {"b", "20261125", "us-east-1"}, {"a", "20261124", "eu-west-1"},
+	} {
+		got := d.from(tt.secret, claim{day: tt.day, region: tt.region})
+		if want := signingKey(tt.secret, tt.day, tt.region, "dynamodb"); !bytes.Equal(got, want) {
+			t.Errorf("key of %v = %x, want %x", tt, got, want)
+		}
 	}
 }
 
@@ -160,11 +169,12 @@ func FuzzWhatTheSDKSignsMatches(f *testing.F) {
 		}
 		r.Host = r.URL.Host
 		sum := sha256.Sum256(body)
-		if !c.matches(r, hex.EncodeToString(sum[:]), profileKey.SecretAccessKey) {
+		key := signingKey(profileKey.SecretAccessKey, c.day, c.region, c.service)
+		if !c.matches(r, hex.EncodeToString(sum[:]), key) {
 			t.Fatalf("path %q, value %q, region %q: what the SDK signed does not match", path, value, region)
 		}
 		sum[0] ^= 1
-		if c.matches(r, hex.EncodeToString(sum[:]), profileKey.SecretAccessKey) {
+		if c.matches(r, hex.EncodeToString(sum[:]), key) {
 			t.Fatal("matches with another body")
 		}
 	})

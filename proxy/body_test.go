@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// tooLarge is a request of a body one byte over the limit.
+func tooLarge(t testing.TB) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, "http://localhost:8000/", bytes.NewReader(make([]byte, maxBody+1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestBodyLimits(t *testing.T) {
+	t.Parallel()
+	f := newFakeAWS(t)
+	s, log := newServer(t, f)
+	addr := listen(t, s)
+
+	// A client that sends all before it reads still sees the answer.
+	for name, size := range map[string]int64{"a byte too many": maxBody + 1, "all that is drained": maxDrain, "more than is drained": maxDrain + 1} {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", size)
+		if size <= maxDrain {
+			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
+				t.Fatalf("%s: the proxy stopped reading: %v", name, err)
+			}
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "#ValidationException") || !strings.Contains(string(body), "larger than 17 MiB") {
+			t.Errorf("%s: answer = %d %s", name, resp.StatusCode, body)
+		}
+		conn.Close()
+	}
+
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nshort")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "shorter than its Content-Length; nothing was sent to AWS") || !strings.Contains(string(answer), "Connection: close") {
+		t.Errorf("answer to a truncated body = %q, %v", answer, err)
+	}
+	if !strings.Contains(log.String(), "shorter than its Content-Length") {
+		t.Errorf("log = %s", log)
+	}
+	if got := f.requests(); len(got) != 0 {
+		t.Errorf("AWS received %d requests, want none", len(got))
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
