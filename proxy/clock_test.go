@@ -55,3 +55,21 @@ func TestARefusalWithTheRightDateIsNotSentAgain(t *testing.T) {
 		t.Errorf("answer = %d %s after %d requests, want AWS's own 400 after 1", w.Code, w.Body, len(f.requests()))
 	}
 }
+
+func TestADateThatJumpsEachTimeIsFollowedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS(t)
+		off := time.Duration(0)
+		f.answer(func(w http.ResponseWriter, r *http.Request) {
+			off += time.Hour
+			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
+			awsAnswer(w, http.StatusBadRequest, `{"__type":"InvalidSignatureException"}`)
+		})
+		s, _ := newServer(t, f)
+		w := ask(s, signed(t, "PutItem", getItem, profileKey, "eu-west-1"))
+		if w.Code != http.StatusBadRequest || len(f.requests()) != 2 {
+			t.Errorf("answer = %d after %d requests, want AWS's 400 after 2", w.Code, len(f.requests()))
+		}
+	})
+}

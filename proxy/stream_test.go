@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // get sends a GetItem to the proxy at addr over TCP, signed with the session key and without Accept-Encoding.
@@ -20,7 +21,7 @@ func get(t *testing.T, addr string) (*http.Response, error) {
 	r.Host = r.URL.Host // as signed
 	r.URL.Host = addr
 	r.Header.Set("User-Agent", "")
-	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ResponseHeaderTimeout: 10 * time.Second}
 	return transport.RoundTrip(r)
 }
 
@@ -74,10 +75,37 @@ func crcOf(body []byte) []string {
 	return w.Header()["X-Amz-Crc32"]
 }
 
+func TestNothingIsAddedToAnAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFakeAWS(t)
+	f.answer(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		w.Header().Set("Content-Length", "2")
+		_, _ = io.WriteString(w, "{}")
+	})
+	s, _ := newServer(t, f)
+	resp, err := get(t, listen(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	resp.Header.Del("Connection") // between client and proxy
+	if want := (http.Header{"Content-Length": {"2"}}); !maps.EqualFunc(resp.Header, want, slices.Equal) {
+		t.Errorf("header = %v, want %v", resp.Header, want)
+	}
+}
+
 func TestAnswerIsPassedOnAsItArrives(t *testing.T) {
 	t.Parallel()
 	f := newFakeAWS(t)
 	release := make(chan struct{})
+	defer func() { // also where the test ends early
+		select {
+		case <-release:
+		default:
+			close(release)
+		}
+	}()
 	f.answer(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "first ")
 		_ = http.NewResponseController(w).Flush()
