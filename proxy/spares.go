@@ -146,23 +146,20 @@ func (p *spares) lost(conn *upstreamConn) {
 	p.stir()
 }
 
-// keep renews and refills until ctx ends.
+// keep renews and refills until ctx ends. Connections that die one after the other, or cannot be made, are asked for ever
+// more rarely; only one that lives until its renewal ends that.
 func (p *spares) keep(ctx context.Context) {
 	pause := time.Duration(0)
 	for {
-		// Connections that die one after the other, or cannot be made, are asked for ever more rarely.
 		p.mu.Lock()
-		failed, next := p.failed, spareAge
+		failed, next, wake := p.failed, spareAge, p.wake
 		p.failed = false
 		if len(p.ready) > 0 {
 			next = max(0, p.ready[0].born.Add(spareAge).Sub(wall()))
 		}
 		p.mu.Unlock()
-		wake := p.wake
-		if pause = min(2*pause, spareWait); !failed {
-			pause = 0
-		} else {
-			pause = max(pause, time.Second)
+		if failed {
+			pause = min(max(2*pause, time.Second), spareWait)
 			next, wake = pause, nil
 		}
 		timer := time.NewTimer(next)
@@ -171,11 +168,23 @@ func (p *spares) keep(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
+			if !failed {
+				pause = 0
+			}
 		case <-wake:
 			timer.Stop()
+			if p.hasFailed() {
+				continue // to the pause
+			}
 		}
 		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line
 	}
+}
+
+func (p *spares) hasFailed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
 }
 
 // close ends the ready connections and waits for all that was ever watched; used ones must be on their way out.
