@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -66,8 +65,6 @@ type machine struct {
 	hosts hosts
 }
 
-var count atomic.Int64
-
 // New builds a lab and has it removed when the test ends, with every process
 // still running in it. It skips the test where it lacks root or iproute2, and
 // fails it instead if [RequireEnv] is set. Labs do not disturb each other.
@@ -97,8 +94,7 @@ func (l *Lab) build(config Config) (err error) {
 	if l.home, err = openNS(); err != nil {
 		return err
 	}
-	prefix := fmt.Sprintf("ddbproxy-%d-%d-", os.Getpid(), count.Add(1))
-	if l.Dir, err = os.MkdirTemp("", prefix); err != nil {
+	if l.Dir, err = os.MkdirTemp("", fmt.Sprintf("ddbproxy-%d-", os.Getpid())); err != nil {
 		return err
 	}
 	// The bastion's user has to reach the home inside.

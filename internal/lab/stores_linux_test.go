@@ -18,7 +18,7 @@ func TestStoresAnswerAndEnd(t *testing.T) {
 	for name, start := range map[string]func(TB) string{"dynoxide": Dynoxide, "dynalite": Dynalite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &record{TB: t}
+			r := newRecord(t)
 			url := start(r)
 			req, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader("{}"))
 			if err != nil {
