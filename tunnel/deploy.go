@@ -64,7 +64,7 @@ func uploadCommand(hash string) string {
 		"umask 077", "h=" + hash, "w=no-place",
 		"for d in " + cacheDirs,
 		`do t=$d/.relay-$h.$$`,
-		`mkdir -p "$d" 2>/dev/null && chmod 700 "$d" && printf "#\\041/bin/sh\nexit 0\n" >"$t" 2>/dev/null && chmod 700 "$t" && "$t" 2>/dev/null || { rm -f "$t" 2>/dev/null; continue; }`,
+		`mkdir -p "$d" 2>/dev/null && chmod 700 "$d" && printf "#\041/bin/sh\nexit 0\n" >"$t" 2>/dev/null && chmod 700 "$t" && "$t" 2>/dev/null || { rm -f "$t" 2>/dev/null; continue; }`,
 		`w=found`, `break`, `done`,
 		`[ $w = found ] || { cat >/dev/null; echo ddbproxy-relay upload failed: no directory there can hold and run a program; exit 1; }`,
 		`if e=$(gzip -dc 2>&1 >"$t") && e=$("$t" -check $h 2>&1) && e=$(mv -f "$t" "$d/relay-$h" 2>&1)`,

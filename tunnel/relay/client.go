@@ -21,7 +21,10 @@ type Client struct {
 
 	conn *pipeConn
 	h2   *http.ClientConn
-	open sync.WaitGroup // the streams' goroutines
+
+	mu     sync.Mutex
+	closed bool
+	open   sync.WaitGroup // the streams' goroutines
 }
 
 const (
@@ -63,11 +66,9 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 
-	hello := Hello{clientRole, Protocol, version}
-	if _, err := fmt.Fprintf(rw, "%s\n", hello); err != nil {
-		c.conn.Close()
-		return nil, &HelloError{Err: err}
-	}
+	// A write that fails is no news: why the far side has ended stands in what
+	// it printed before.
+	fmt.Fprintf(rw, "%s\n", Hello{clientRole, Protocol, version})
 	relay, noise, err := readHello(br, serverRole)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -102,6 +103,9 @@ func (c *Client) Done() <-chan struct{} { return c.conn.done }
 
 // Close ends all streams and waits for their goroutines.
 func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.h2.Close()
 	err := c.conn.Close()
 	c.open.Wait()
@@ -116,15 +120,13 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 	if network != "tcp" {
 		return nil, net.UnknownNetworkError(network)
 	}
-	select {
-	case <-c.Done():
-		return nil, ErrClosed
-	default:
-	}
 	// The stream outlives ctx, so the request may not be bound to it.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := newStream(addr, cancel)
-	c.open.Go(func() { c.carry(streamCtx, s) })
+	if !c.launch(func() { c.carry(streamCtx, s) }) {
+		cancel()
+		return nil, ErrClosed
+	}
 	select {
 	case <-s.answered:
 		if s.refusal != nil {
@@ -136,6 +138,17 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 		s.Close()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// launch starts a goroutine that Close waits for, unless it is too late.
+func (c *Client) launch(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.open.Go(f)
+	return true
 }
 
 // carry runs one stream from its CONNECT to its end: it sends the request,

@@ -80,10 +80,11 @@ func readHello(r *bufio.Reader, role string) (h Hello, noise string, err error) 
 
 // lastWords keeps the end of a text: behind a long greeting stands the error.
 func lastWords(s string) string {
+	s = Printable(s, len(s))
 	if extra := len(s) - 300; extra > 0 {
-		s = s[extra:]
+		s = strings.ToValidUTF8(s[extra:], "")
 	}
-	return Printable(s, 300)
+	return s
 }
 
 // readLine reads up to a newline or maxHello bytes, whichever is first.

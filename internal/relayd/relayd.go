@@ -1,0 +1,130 @@
+// Package relayd is the program ddbproxy-relay without its main: the embedded
+// bastion of the demo and of tests runs the very same code.
+package relayd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/ddbproxy/ddbproxy/internal/version"
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
+)
+
+const usage = `ddbproxy-relay carries connections from standard input and output to DynamoDB.
+It is started over ssh by ddbproxy, or by sshd as a forced command:
+
+  restrict,command="ddbproxy-relay -region eu-west-1" ssh-ed25519 AAAA…
+
+It dials DynamoDB endpoints on port 443 and nothing else, listens nowhere,
+writes no file, and ends with its ssh session.
+
+`
+
+// Program is one run of the relay.
+type Program struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Close ends a blocked read of Stdin; nil closes it if it is an io.Closer.
+	Close func() error
+	// Dial replaces the dialling of allowed targets; nil dials them.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Run runs the program with these arguments (without its name) and returns its
+// exit code: 0 done, 1 the client did not speak the protocol, 2 wrong usage.
+func (p Program) Run(ctx context.Context, args []string) int {
+	flags := flag.NewFlagSet("ddbproxy-relay", flag.ContinueOnError)
+	flags.SetOutput(p.Stderr)
+	var (
+		regions = flags.String("region", "", "allow endpoints of these regions only (comma-separated)")
+		vpce    = flags.String("vpce", "", "allow interface endpoints with these ids or names (comma-separated)")
+		check   = flags.String("check", "", "exit 0 if this program's SHA-256 is the given one, 1 if not")
+		show    = flags.Bool("version", false, "print the version")
+	)
+	flags.Usage = func() {
+		io.WriteString(p.Stderr, usage)
+		flags.PrintDefaults()
+	}
+	switch err := flags.Parse(args); {
+	case err == flag.ErrHelp:
+		return 0
+	case err != nil:
+		return 2
+	case flags.NArg() > 0:
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: unexpected argument %q; see -h\n", flags.Arg(0))
+		return 2
+	case *show:
+		fmt.Fprintf(p.Stdout, "ddbproxy-relay %s, protocol %d\n", version.String(), relay.Protocol)
+		return 0
+	case *check != "":
+		return p.check(*check)
+	}
+	allow := endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)}
+	server := &relay.Server{
+		Allow:   allow.Check,
+		Dial:    p.Dial,
+		Version: version.String(),
+		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
+	}
+	if err := server.Serve(ctx, &stdio{Reader: p.Stdin, Writer: p.Stdout, close: p.Close}); err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// check compares this program's own hash: an upload proves with it that it is
+// whole, and that it can run where it lies.
+func (p Program) check(want string) int {
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+		return 1
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+		return 1
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+		return 1
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != want {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: the upload is damaged: its SHA-256 is %s, not %s\n", got, want)
+		return 1
+	}
+	return 0
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
+}
+
+// stdio is standard input and output as one stream.
+type stdio struct {
+	io.Reader
+	io.Writer
+	close func() error
+}
+
+func (s *stdio) Close() error {
+	if s.close != nil {
+		return s.close()
+	}
+	if c, ok := s.Reader.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
