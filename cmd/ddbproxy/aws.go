@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel"
+)
+
+// awsSettings is what AWS's own configuration and the flags come to.
+type awsSettings struct {
+	credentials aws.CredentialsProvider
+	regions     []string
+	roots       *x509.CertPool // nil: the system's
+	caBundle    string         // the file of roots, for hints
+}
+
+// loadAWS reads the profile as every AWS tool does.
+func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (*awsSettings, error) {
+	// Our own calls (STS, SSO) must not come back to us by way of the settings
+	// that send the user's tools here.
+	os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.Proxy = func(r *http.Request) (*url.URL, error) {
+			u, err := http.ProxyFromEnvironment(r)
+			if u != nil && o.isOurs(u.Host) {
+				return nil, err
+			}
+			return u, err
+		}
+	})
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(client),
+		// A laptop has no instance metadata, and waiting for it costs seconds.
+		config.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		config.WithCredentialsCacheOptions(func(c *aws.CredentialsCacheOptions) {
+			c.ExpiryWindow, c.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
+		}),
+		config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) {
+			a.TokenProvider = func() (string, error) {
+				if prompter == nil {
+					return "", errors.New("an MFA code is needed and there is no terminal to ask for it; log in again with ddbproxy connect on one")
+				}
+				code, err := prompter.Ask(ctx, "MFA code for "+aws.ToString(a.SerialNumber)+": ", false)
+				return strings.TrimSpace(code), err
+			}
+		}),
+	}
+	if o.profile != "" {
+		options = append(options, config.WithSharedConfigProfile(o.profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	var noProfile config.SharedConfigProfileNotExistError
+	switch {
+	case errors.As(err, &noProfile):
+		return nil, usageError("aws configure list-profiles shows them", "there is no AWS profile %q in ~/.aws/config or ~/.aws/credentials", noProfile.Profile)
+	case err != nil:
+		return nil, usageError("mend ~/.aws/config", "AWS configuration: %v", err)
+	}
+	s := &awsSettings{credentials: explained{cfg.Credentials}, regions: o.regions}
+	if s.regions, err = pickRegions(o, cfg.Region); err != nil {
+		return nil, err
+	}
+	s.roots, s.caBundle, err = loadRoots(o.caBundle)
+	return s, err
+}
+
+// pickRegions settles which regions are served; the first is the default.
+func pickRegions(o *connectOptions, configured string) ([]string, error) {
+	regions := o.regions
+	if o.endpoint != "" {
+		ep, err := endpoint.Parse(o.endpoint)
+		if err != nil {
+			return nil, usageError("give --endpoint a name such as vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com", "--endpoint: %v", err)
+		}
+		if len(regions) == 0 {
+			return []string{ep.Region}, nil
+		}
+	}
+	if len(regions) == 0 && configured != "" {
+		regions = []string{configured}
+	}
+	if len(regions) == 0 {
+		return nil, usageError("give --region eu-west-1 (the bastion's), or set AWS_REGION, or region in the profile", "no region")
+	}
+	for _, r := range regions {
+		if _, err := endpoint.Host(endpoint.DynamoDB, r, false, false); err != nil {
+			return nil, usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", r)
+		}
+	}
+	return regions, nil
+}
+
+// loadRoots reads a PEM file of certificate authorities. The file replaces the
+// system's, as AWS_CA_BUNDLE does for the AWS CLI.
+func loadRoots(flag string) (*x509.CertPool, string, error) {
+	name := flag
+	if name == "" {
+		name = os.Getenv("AWS_CA_BUNDLE")
+	}
+	if name == "" {
+		return nil, "", nil
+	}
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, "", usageError("give --ca-bundle (or AWS_CA_BUNDLE) a PEM file that exists", "CA bundle: %v", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, "", usageError("it should hold lines like -----BEGIN CERTIFICATE-----", "CA bundle %s has no certificate", name)
+	}
+	return roots, name, nil
+}
+
+// explained puts the SDK's complaint about instance metadata, where its search
+// ends, into words that fit a laptop.
+type explained struct{ aws.CredentialsProvider }
+
+func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	creds, err := p.CredentialsProvider.Retrieve(ctx)
+	if err != nil && strings.Contains(err.Error(), "EC2 IMDS") {
+		return creds, errors.New("none found in the environment, ~/.aws/credentials or ~/.aws/config; run aws configure, or name a profile with --profile")
+	}
+	return creds, err
+}
+
+// whose describes credentials by the parts that are no secret.
+func whose(c aws.Credentials) string {
+	text := c.AccessKeyID
+	if c.CanExpire {
+		text += fmt.Sprintf(", valid until %s", c.Expires.Local().Format("15:04"))
+	}
+	return text
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ddbproxy/ddbproxy/tunnel"
+)
+
+// connectOptions are the flags of connect.
+type connectOptions struct {
+	destination string
+	listen      []string
+	regions     []string
+	profile     string
+	endpoint    string
+	identities  []string
+	sshConfig   string
+	knownHosts  []string
+	caBundle    string
+	carrier     string
+	hold        time.Duration
+	verbose     bool
+
+	program func(goos, goarch string) *tunnel.Program // the demo has none to upload
+	ours    []net.Listener
+}
+
+func newConnect(c *console) *cobra.Command {
+	o := &connectOptions{program: relayProgram}
+	cmd := &cobra.Command{
+		Use:   "connect [USER@]HOST[:PORT]",
+		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
+		Long: `Opens an ssh connection to a bastion, starts a small relay there (uploaded if
+it is not installed), and serves DynamoDB on http://localhost:8000 until Ctrl-C.
+
+HOST is whatever "ssh HOST" takes: ~/.ssh/config, the agent, known_hosts and
+jump hosts apply. Requests must be signed with this session's key (see ddbproxy
+env) or with the profile's own access key; they are signed again for AWS here.
+
+HTTPS_PROXY=http://localhost:8000 works too: then the client's own TLS and
+signature pass through untouched.
+
+Every flag can also be given as an environment variable: DDBPROXY_REGION for
+--region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on.`,
+		Example: `  ddbproxy connect dev@bastion.example.com
+  aws dynamodb list-tables --endpoint-url http://localhost:8000
+
+  ddbproxy connect bastion --profile dev --region eu-west-1 --listen 8001
+  ddbproxy connect bastion --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
+  ddbproxy connect bastion -v`,
+		Args: oneTarget,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.destination = args[0]
+			return connect(cmd.Context(), c, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
+	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
+	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
+	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's")
+	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file`")
+	f.StringVarP(&o.sshConfig, "ssh-config", "F", "", "ssh configuration `file` instead of ~/.ssh/config")
+	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")
+	f.StringVar(&o.caBundle, "ca-bundle", "", "PEM `file` of certificate authorities for AWS (default: AWS_CA_BUNDLE, else the system's)")
+	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
+	f.DurationVar(&o.hold, "hold", 20*time.Second, "how long a request waits for a tunnel that is down")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each request, and what the tunnel does")
+	return cmd
+}
+
+// check refuses what flags cannot mean, before anything is opened.
+func (o *connectOptions) check() error {
+	if !slices.Contains([]string{"auto", "relay", "forward"}, o.carrier) {
+		return usageError("auto takes the relay, and forward where none can run", "--carrier %s: not auto, relay or forward", o.carrier)
+	}
+	if o.hold < time.Second || o.hold > 55*time.Second {
+		return usageError("SDKs of the Python family send a request again after 60s", "--hold %v: not between 1s and 55s", o.hold)
+	}
+	// An endpoint may be pasted as the URL that AWS's console shows.
+	o.endpoint = strings.TrimSuffix(strings.TrimPrefix(o.endpoint, "https://"), "/")
+	if strings.Contains(o.endpoint, "/") || strings.HasSuffix(o.endpoint, ":80") {
+		return usageError("DynamoDB is reached by TLS on port 443 only", "--endpoint %s: not https://NAME", o.endpoint)
+	}
+	o.endpoint = strings.TrimSuffix(o.endpoint, ":443")
+	return nil
+}
+
+// isOurs reports whether host:port is one of our own listeners.
+func (o *connectOptions) isOurs(hostport string) bool {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return false
+	}
+	return slices.ContainsFunc(o.ours, func(l net.Listener) bool {
+		_, p, _ := net.SplitHostPort(l.Addr().String())
+		return p == port
+	})
+}
+
+// logger writes to the console's err: warnings only, everything with -v.
+func (o *connectOptions) logger(c *console) *slog.Logger {
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				a.Value = slog.StringValue(a.Value.Time().Format("15:04:05.000"))
+			}
+			return a
+		},
+	}))
+}
+
+// lockedWriter keeps log lines out of questions.
+type lockedWriter struct{ c *console }
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.c.err.Write(p)
+}
+
+// greet tells what was reached and what to type next.
+func greet(c *console, s *session) {
+	st := s.tunnel.Status()
+	how := "relay " + st.Relay
+	if st.Carrier == tunnel.CarrierForward {
+		how = "ssh forwarding"
+	}
+	c.say("ddbproxy: connected to %s (%s)", st.Server, how)
+	if s.reached > 0 {
+		c.say("ddbproxy: reached %s in %d ms", s.endpoint, s.reached.Milliseconds())
+	}
+	if s.identity != "" {
+		c.say("ddbproxy: signing as %s", s.identity)
+	}
+	fmt.Fprintln(c.out, s.url)
+	c.say(`
+Try, here in another shell:
+
+  aws dynamodb list-tables --endpoint-url %s
+
+and where that says the access key is not the profile's (SSO, assumed roles):
+
+  eval "$(ddbproxy env)"
+  aws dynamodb list-tables --endpoint-url %s
+
+Ctrl-C ends it.`, s.url, s.url)
+}

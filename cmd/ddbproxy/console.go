@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// console is where the program talks to a person. What a script would read
+// goes to out; everything else goes to err and begins with "ddbproxy: ".
+type console struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+
+	mu sync.Mutex // one question or line at a time
+}
+
+// say prints a line for a person.
+func (c *console) say(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.err, format+"\n", args...)
+}
+
+// interactive reports whether err is a terminal.
+func (c *console) interactive() bool {
+	f, ok := c.err.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// progress shows an upload in one line that overwrites itself.
+func (c *console) progress(done, total int64) {
+	if !c.interactive() {
+		if done == total {
+			c.say("ddbproxy: relay uploaded (%.1f MB)", float64(total)/1e6)
+		}
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.err, "\rddbproxy: uploading the relay: %.1f of %.1f MB", float64(done)/1e6, float64(total)/1e6)
+	if done == total {
+		fmt.Fprintln(c.err)
+	}
+}
+
+// terminal asks questions on the controlling terminal, as ssh does, also when
+// standard input is something else.
+type terminal struct {
+	console *console
+	tty     *os.File
+}
+
+// openTerminal gives the controlling terminal, nil if there is none.
+func openTerminal(c *console) *terminal {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) { // Windows
+			return &terminal{c, f}
+		}
+		return nil
+	}
+	return &terminal{c, tty}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// Ask implements tunnel.Prompter.
+func (t *terminal) Ask(ctx context.Context, question string, secret bool) (string, error) {
+	t.console.mu.Lock()
+	defer t.console.mu.Unlock()
+	fd := int(t.tty.Fd())
+	fmt.Fprint(t.console.err, question)
+	if secret {
+		state, err := term.GetState(fd)
+		if err == nil {
+			// Without this a Ctrl-C would leave the terminal without echo.
+			defer term.Restore(fd, state)
+		}
+	}
+	type reply struct {
+		text string
+		err  error
+	}
+	answered := make(chan reply, 1)
+	go func() { // a read of a terminal cannot be taken back: it ends with the process
+		if secret {
+			text, err := term.ReadPassword(fd)
+			answered <- reply{string(text), err}
+			return
+		}
+		text, err := bufio.NewReader(t.tty).ReadString('\n')
+		answered <- reply{text, err}
+	}()
+	select {
+	case r := <-answered:
+		if secret {
+			fmt.Fprintln(t.console.err)
+		}
+		return r.text, r.err
+	case <-ctx.Done():
+		fmt.Fprintln(t.console.err)
+		return "", errInterrupted
+	}
+}

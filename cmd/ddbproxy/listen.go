@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// defaultPort is DynamoDB Local's, which tools for DynamoDB know.
+const defaultPort = "8000"
+
+// listen opens the local addresses. Clients mean 127.0.0.1 or ::1 by
+// "localhost", so the default and a bare port are both; a machine without IPv6
+// has the first only.
+func listen(addrs []string) ([]net.Listener, error) {
+	var open []net.Listener
+	fail := func(err error) ([]net.Listener, error) {
+		for _, l := range open {
+			l.Close()
+		}
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		addrs = []string{defaultPort}
+	}
+	for _, a := range addrs {
+		if _, err := strconv.ParseUint(a, 10, 16); err == nil {
+			l, err := listenOne("127.0.0.1:" + a)
+			if err != nil {
+				return fail(err)
+			}
+			open = append(open, l)
+			_, port, _ := net.SplitHostPort(l.Addr().String()) // for port 0
+			l, err = listenOne("[::1]:" + port)
+			switch {
+			case err == nil:
+				open = append(open, l)
+			case errors.Is(err, syscall.EADDRINUSE):
+				return fail(err)
+			}
+			continue
+		}
+		l, err := listenOne(a)
+		if err != nil {
+			return fail(err)
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
+
+func listenOne(addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, usageError("write it as 127.0.0.1:8000, [::1]:8000 or 8000", "--listen %s: not an address", addr)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host == "localhost" {
+		ip, err = netip.MustParseAddr("127.0.0.1"), nil
+	}
+	if err != nil || !ip.IsLoopback() {
+		return nil, usageError("listen on 127.0.0.1 or ::1", "--listen %s: not a loopback address, and whoever reaches the port could try to use your session", addr)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(ip.String(), port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		text := fmt.Errorf("local: %s is in use%w", addr, err)
+		if who := portOwner(port); who != "" {
+			text = fmt.Errorf("local: %s is in use by %s", addr, who)
+		}
+		return nil, &exitError{exitPort, &inUse{text}, "end that program, or take another port: --listen 8001"}
+	}
+	if err != nil {
+		return nil, &exitError{exitPort, fmt.Errorf("local: %w", err), "take another port: --listen 8001"}
+	}
+	return l, nil
+}
+
+// inUse keeps the kind of error under a text that names the program.
+type inUse struct{ error }
+
+func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
+
+// sniffing notices clients that speak TLS to the plain port: their own error
+// would not tell what is wrong.
+type sniffing struct {
+	net.Listener
+	log *slog.Logger
+}
+
+func (s *sniffing) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &sniffedConn{Conn: c, log: s.log}, nil
+}
+
+type sniffedConn struct {
+	net.Conn
+	log  *slog.Logger
+	once sync.Once
+}
+
+// tlsAlert is a fatal handshake_failure (RFC 8446, section 6).
+var tlsAlert = []byte{21, 3, 1, 0, 2, 2, 40}
+
+var errTLS = errors.New("a client spoke TLS")
+
+func (c *sniffedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.once.Do(func() {
+		if n > 0 && p[0] == 22 { // a TLS handshake record
+			c.log.Warn("a client spoke TLS to the plain port: its endpoint URL should begin with http://", "client", c.RemoteAddr().String())
+			c.Conn.Write(tlsAlert)
+			n, err = 0, errTLS
+		}
+	})
+	return n, err
+}
+
+// CloseWrite lets net/http and proxy mode end one direction.
+func (c *sniffedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// endpointURL is the URL for clients.
+func endpointURL(ls []net.Listener) string {
+	host, port, _ := net.SplitHostPort(ls[0].Addr().String())
+	if host == "127.0.0.1" || host == "::1" {
+		host = "localhost"
+	}
+	return "http://" + strings.TrimSuffix(net.JoinHostPort(host, port), ":80")
+}

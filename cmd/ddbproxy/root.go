@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ddbproxy/ddbproxy/internal/version"
+	"github.com/ddbproxy/ddbproxy/tunnel"
+)
+
+// Exit codes, as "ddbproxy help exit-codes" tells them.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitHostKey     = 4
+	exitLogin       = 5
+	exitRelay       = 6
+	exitPort        = 7
+	exitEndpoint    = 8
+	exitInterrupted = 130
+)
+
+const exitCodes = `ddbproxy exits with
+
+    0  it was asked to end (Ctrl-C, SIGTERM) and has drained
+    1  something failed that has no code of its own
+    2  the command line, the environment or a configuration file is wrong
+    3  the bastion cannot be reached
+    4  the bastion's host key is unknown, changed or revoked
+    5  the bastion refused the login
+    6  no relay could be started on the bastion
+    7  the local port is in use
+    8  DynamoDB's endpoint cannot be reached from the bastion, or its
+       certificate is not trusted
+  130  a second Ctrl-C cut the draining short
+`
+
+// exitError carries an exit code with an error.
+type exitError struct {
+	code int
+	err  error
+	hint string
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(hint, format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...), hint}
+}
+
+// run is the program: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// After the first signal the next one finds Go's default: it ends us.
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot(&console{in: stdin, out: stdout, err: stderr})
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	code, hint := describe(err)
+	fmt.Fprintf(stderr, "ddbproxy: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(stderr, "ddbproxy: hint: %s\n", hint)
+	}
+	return code
+}
+
+// describe finds the exit code of an error, and a hint that is not in its text.
+func describe(err error) (code int, hint string) {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code, exit.hint
+	}
+	var t *tunnel.Error
+	if errors.As(err, &t) {
+		return map[tunnel.Kind]int{
+			tunnel.KindConfig:      exitUsage,
+			tunnel.KindUnreachable: exitUnreachable,
+			tunnel.KindHostKey:     exitHostKey,
+			tunnel.KindAuth:        exitLogin,
+			tunnel.KindRelay:       exitRelay,
+		}[t.Kind], ""
+	}
+	return exitFailed, ""
+}
+
+func newRoot(c *console) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ddbproxy",
+		Short: "A local endpoint for a DynamoDB that only a bastion can reach",
+		Long: `ddbproxy gives this machine a local HTTP endpoint for DynamoDB and carries the
+requests over ssh to a bastion, from where they go through the VPC endpoint.
+Keys stay here, TLS runs from here to AWS, and the bastion sees ciphertext only.
+
+  ddbproxy connect dev@bastion
+  aws dynamodb list-tables --endpoint-url http://localhost:8000
+
+Try it without an AWS account: ddbproxy demo`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs, // unknown ones are named in RunE
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			hint := "see ddbproxy --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean ddbproxy " + near[0] + "?"
+			} else if strings.Contains(args[0], "@") {
+				hint = "did you mean ddbproxy connect " + args[0] + "?"
+			}
+			return usageError(hint, "unknown command %q", args[0])
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("see "+cmd.CommandPath()+" --help", "%v", err)
+	})
+	root.AddCommand(newConnect(c), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long:  exitCodes,
+	})
+	return root
+}
+
+// fromEnvironment sets each flag that was not given from DDBPROXY_ and its name
+// in capitals, dashes as underscores: DDBPROXY_CA_BUNDLE for --ca-bundle.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "DDBPROXY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, set := os.LookupEnv(name)
+		if !set || f.Changed || err != nil || f.Name == "help" {
+			return
+		}
+		if serr := flags.Set(f.Name, value); serr != nil {
+			err = usageError("unset it or mend it", "%s=%s: %v", name, value, serr)
+		}
+	})
+	return err
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "ddbproxy "+version.String()) },
+	}
+}
+
+// noArgs and oneTarget say in a sentence what cobra's checks say in jargon.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("see "+cmd.CommandPath()+" --help", "%s takes no argument, and got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+func oneTarget(cmd *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return usageError("ddbproxy connect dev@bastion.example.com", "no bastion given")
+	case 1:
+		return nil
+	}
+	return usageError("options with a value need their name before it; see ddbproxy connect --help", "one bastion is enough, and got %q too", args[1])
+}

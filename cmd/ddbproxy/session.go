@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ddbproxy/ddbproxy/internal/relaybin"
+	"github.com/ddbproxy/ddbproxy/internal/version"
+	"github.com/ddbproxy/ddbproxy/proxy"
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel"
+)
+
+const (
+	// warmTimeout bounds the first look at DynamoDB; what takes longer is told
+	// and goes on by itself.
+	warmTimeout = 15 * time.Second
+	// drainTimeout bounds the end: requests in flight may finish in it.
+	drainTimeout = 10 * time.Second
+	// idleTimeout outlasts the clients' own (90 s in Go): the side that closes
+	// an idle connection first must be the client, or they race
+	// (aws/aws-sdk-js-v3#1196).
+	idleTimeout = 2 * time.Minute
+)
+
+// session is a tunnel with the proxy on top and its listeners.
+type session struct {
+	tunnel   *tunnel.Client
+	proxy    *proxy.Server
+	server   *http.Server
+	control  *control
+	serving  sync.WaitGroup
+	url      string
+	endpoint string        // DynamoDB's default endpoint
+	reached  time.Duration // how long it took to have TLS with it; 0: not yet
+	identity string        // whose credentials
+}
+
+// connect opens a session, stays until ctx ends, and drains.
+func connect(ctx context.Context, c *console, o *connectOptions) error {
+	s, err := open(ctx, c, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to end before it began
+		}
+		return err
+	}
+	greet(c, s)
+	<-ctx.Done()
+	c.say("ddbproxy: draining; Ctrl-C again ends it at once")
+	s.close()
+	return nil
+}
+
+// open builds a session from the outside in: port, AWS settings, tunnel,
+// DynamoDB. What fails leaves nothing behind.
+func open(ctx context.Context, c *console, o *connectOptions) (*session, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	var prompter tunnel.Prompter
+	if t := openTerminal(c); t != nil {
+		prompter = t
+	}
+	listeners, err := listen(o.listen)
+	if err != nil {
+		return nil, err
+	}
+	closeAll := func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}
+	o.ours = listeners
+	settings, err := loadAWS(ctx, o, prompter)
+	if err != nil {
+		closeAll()
+		return nil, err
+	}
+	log := o.logger(c)
+	s := &session{url: endpointURL(listeners)}
+	s.tunnel = &tunnel.Client{
+		Destination: o.destination,
+		ConfigFile:  o.sshConfig,
+		Identities:  o.identities,
+		KnownHosts:  o.knownHosts,
+		Carrier:     tunnel.Carrier(o.carrier),
+		RelayArgs:   relayArgs(settings.regions, o.endpoint),
+		Program:     o.program,
+		Progress:    c.progress,
+		Version:     version.String(),
+		Prompter:    prompter,
+		Logger:      log,
+	}
+	if err := s.tunnel.Start(ctx); err != nil {
+		closeAll()
+		return nil, err
+	}
+	s.proxy = &proxy.Server{
+		Dial:        s.tunnel.DialContext,
+		Credentials: settings.credentials,
+		SessionKey:  proxy.NewKey(),
+		Profile:     o.profile,
+		Regions:     settings.regions,
+		Endpoint:    o.endpoint,
+		RootCAs:     settings.roots,
+		Hold:        o.hold,
+		Logger:      log,
+	}
+	if s.endpoint = o.endpoint; s.endpoint == "" {
+		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
+	}
+	// Whose keys these are is found out while TLS with AWS is set up.
+	identified := make(chan struct{})
+	go func() {
+		defer close(identified)
+		s.identity = identify(ctx, c, settings)
+	}()
+	err = s.look(ctx, c, log)
+	<-identified
+	if err == nil {
+		err = s.serve(listeners, log, settings.regions[0])
+	}
+	if err != nil {
+		closeAll()
+		s.proxy.Close()
+		s.tunnel.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// look reaches for DynamoDB once. What will not pass by itself (a certificate
+// that is not trusted, a name that is refused) ends the session; anything else
+// is told, and requests will wait for it.
+func (s *session) look(ctx context.Context, c *console, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	start := time.Now()
+	err := s.proxy.Warm(ctx)
+	var unreachable interface{ Permanent() bool }
+	switch {
+	case err == nil:
+		s.reached = time.Since(start)
+	case errors.As(err, &unreachable) && unreachable.Permanent():
+		code := exitEndpoint
+		var t *tunnel.Error
+		if errors.As(err, &t) {
+			code, _ = describe(t)
+		}
+		return &exitError{code, err, ""}
+	default:
+		c.say("ddbproxy: %s is not reached yet: %v", s.endpoint, err)
+	}
+	return nil
+}
+
+// identify tells whose credentials there are. None are needed to stay up:
+// proxy mode has no use for them, and an SSO login may come later.
+func identify(ctx context.Context, c *console, settings *awsSettings) string {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	creds, err := settings.credentials.Retrieve(ctx)
+	if err != nil {
+		c.say("ddbproxy: no AWS credentials yet: %v", err)
+		return ""
+	}
+	return whose(creds)
+}
+
+// serve starts answering.
+func (s *session) serve(listeners []net.Listener, log *slog.Logger, region string) error {
+	_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
+	var err error
+	if s.control, err = newControl(port, sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}); err != nil {
+		log.Warn("ddbproxy env will not find this session", "err", err)
+	}
+	s.server = &http.Server{
+		Handler:           s.proxy,
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	for _, l := range listeners {
+		s.serving.Go(func() { s.server.Serve(&sniffing{l, log}) })
+	}
+	return nil
+}
+
+// close lets requests in flight finish, then ends everything.
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if s.control != nil {
+		s.control.Close()
+	}
+	if s.server.Shutdown(ctx) != nil {
+		s.server.Close()
+	}
+	s.serving.Wait()
+	s.proxy.Close()
+	s.tunnel.Close()
+}
+
+// relayArgs narrow a relay that we start to what this session needs. A forced
+// command on the bastion has its own.
+func relayArgs(regions []string, endpointName string) []string {
+	args := []string{"-region"}
+	for i, r := range regions {
+		if i == 0 {
+			args = append(args, r)
+		} else {
+			args[1] += "," + r
+		}
+	}
+	if ep, err := endpoint.Parse(endpointName); err == nil && ep.VPCE != "" {
+		args = append(args, "-vpce", ep.VPCE)
+	}
+	return args
+}
+
+// relayProgram gives the embedded relay.
+func relayProgram(goos, goarch string) *tunnel.Program {
+	p := relaybin.For(goos, goarch)
+	if p == nil {
+		return nil
+	}
+	return &tunnel.Program{Gzip: p.Gzip, Hash: p.Hash}
+}
