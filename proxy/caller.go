@@ -16,7 +16,7 @@ import (
 )
 
 // getKey is how a client comes by the session key; most refusals of a caller end in it.
-const getKey = `run eval "$(ddbproxy env)", or start it with ddbproxy exec`
+const getKey = `run eval "$(ddbproxy env)" in its shell`
 
 // retrieveTimeout bounds the refreshing of credentials (SSO, STS, a credential process), which has no deadline of its own.
 const retrieveTimeout = 15 * time.Second

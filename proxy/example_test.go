@@ -31,5 +31,5 @@ func ExampleServer() {
 	fmt.Println(w.Body)
 	// Output:
 	// 400
-	// {"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"ddbproxy: the request is not signed; give the client credentials: run eval \"$(ddbproxy env)\", or start it with ddbproxy exec"}
+	// {"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"ddbproxy: the request is not signed; give the client credentials: run eval \"$(ddbproxy env)\" in its shell"}
 }

@@ -122,6 +122,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.Response, error) {
 	if r.ProtoMajor == 2 || r.Method == "PRI" {
 		e.status = http.StatusHTTPVersionNotSupported
+		s.Logger.Warn("a client spoke HTTP/2: let it use HTTP/1.1", "client", r.RemoteAddr)
 		w.Header().Set("Connection", "close")
 		http.Error(w, "ddbproxy: HTTP/2 is not spoken here; let the client use HTTP/1.1", e.status)
 		return nil, nil

@@ -1,0 +1,43 @@
+# Two commands matter: "make demo" and "make test". The rest serves them.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS  = -s -w $(if $(VERSION),-X github.com/ddbproxy/ddbproxy/internal/version.release=$(VERSION))
+GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+RELAYS   = internal/relaybin/bin
+
+.PHONY: build relays demo test check bench clean
+
+# Both programs into bin/. ddbproxy carries the relays for linux/amd64 and
+# linux/arm64 that it uploads to bastions.
+build: relays
+	$(GOBUILD) -o bin/ ./cmd/...
+	@ls -l bin | awk 'NR > 1 { printf "%s: %.1f MB\n", $$9, $$5 / 1e6 }'
+
+relays:
+	@for arch in amd64 arm64; do \
+		out=$(RELAYS)/ddbproxy-relay-linux-$$arch; \
+		GOOS=linux GOARCH=$$arch $(GOBUILD) -o $$out ./cmd/ddbproxy-relay && gzip -9nf $$out || exit 1; \
+	done
+
+# The whole story on this machine: no AWS account, no root, Go alone.
+# ARGS=--once ends after the story.
+demo:
+	CGO_ENABLED=0 go build -o bin/ddbproxy ./cmd/ddbproxy
+	bin/ddbproxy demo $(ARGS)
+
+# Everything: installs what is missing, checks the code, runs all tests.
+test:
+	scripts/test-deps
+	scripts/check
+	$(MAKE) build
+	DDBPROXY_TEST_REQUIRE=1 go test -race -shuffle=on -timeout 12m ./...
+
+check:
+	scripts/check
+
+# The latency of a call, beside ssh -L in the same run (root, OpenSSH).
+bench:
+	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench CLICall -benchtime 1x -timeout 15m ./internal/e2e
+	go test -run '^$$' -bench . ./proxy ./tunnel/relay
+
+clean:
+	rm -rf bin $(RELAYS)/*.gz

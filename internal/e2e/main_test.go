@@ -1,0 +1,63 @@
+//go:build linux
+
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/ddbproxy/ddbproxy/internal/lab"
+)
+
+// programs is the directory with the ddbproxy under test and, beside it, the
+// relay that it uploads. TestMain sets it once.
+var programs string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	// A lab has a handful of busy processes: more of them at once than this only
+	// makes all of them late.
+	if n := flag.Lookup("test.parallel"); n.Value.String() == n.DefValue {
+		_ = n.Value.Set("2")
+	}
+	if os.Getuid() != 0 && os.Getenv(lab.RequireEnv) == "" {
+		return m.Run() // every test skips
+	}
+	dir, err := os.MkdirTemp("", "ddbproxy-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	programs = dir
+	if err := build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// build makes both programs as a release does, but for the embedded relays: a
+// ddbproxy without those uploads the relay that lies beside it.
+func build(dir string) error {
+	args := []string{"build", "-trimpath"}
+	if os.Getenv("GOCOVERDIR") != "" {
+		args = append(args, "-cover")
+	}
+	for _, name := range []string{"ddbproxy", "ddbproxy-relay"} {
+		cmd := exec.Command("go", append(args, "-o", filepath.Join(dir, name), "github.com/ddbproxy/ddbproxy/cmd/"+name)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+	}
+	return nil
+}
