@@ -4,14 +4,13 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
 	"os/exec"
 	"strings"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
