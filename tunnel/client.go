@@ -185,7 +185,9 @@ func (c *Client) keep(ctx context.Context, s *session) {
 			return
 		}
 		s.Close()
-		c.log().Warn("tunnel down", "reason", s.err)
+		if ctx.Err() == nil {
+			c.log().Warn("tunnel down", "reason", s.err)
+		}
 		c.set(nil, nil)
 		s = c.reopen(ctx)
 	}

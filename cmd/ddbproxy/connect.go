@@ -143,6 +143,9 @@ func greet(c *console, s *session) {
 		how = "ssh forwarding"
 	}
 	c.say("ddbproxy: connected to %s (%s)", st.Server, how)
+	if st.Reason != "" {
+		c.say("ddbproxy: no relay could run there: %s", st.Reason)
+	}
 	if s.reached > 0 {
 		c.say("ddbproxy: reached %s in %d ms", s.endpoint, s.reached.Milliseconds())
 	}

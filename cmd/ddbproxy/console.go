@@ -39,7 +39,7 @@ func (c *console) interactive() bool {
 func (c *console) progress(done, total int64) {
 	if !c.interactive() {
 		if done == total {
-			c.say("ddbproxy: relay uploaded (%.1f MB)", float64(total)/1e6)
+			c.say("ddbproxy: relay sent (%.1f MB)", float64(total)/1e6) // whether it can run there is not known yet
 		}
 		return
 	}
@@ -58,12 +58,18 @@ type terminal struct {
 	tty     *os.File
 }
 
-// openTerminal gives the controlling terminal, nil if there is none.
+// openTerminal gives the controlling terminal, nil if there is none or if
+// neither what is read nor what is shown is at a terminal: a script that runs
+// in one is not to be stopped by a question.
 func openTerminal(c *console) *terminal {
+	in, ok := c.in.(*os.File)
+	if !c.interactive() && !(ok && term.IsTerminal(int(in.Fd()))) {
+		return nil
+	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) { // Windows
-			return &terminal{c, f}
+		if ok && term.IsTerminal(int(in.Fd())) { // Windows
+			return &terminal{c, in}
 		}
 		return nil
 	}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ddbproxy": main})
+}
+
+// TestScripts plays testdata/script: the program as a user types it. Every
+// script has the demo's world at hand: a bastion, and DynamoDB behind it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"await": await,
+		},
+	})
+}
+
+func setup(e *testscript.Env) error {
+	s, err := setStage("", nil)
+	if err != nil {
+		return err
+	}
+	e.Defer(func() { s.strike() })
+	home, run := filepath.Join(e.WorkDir, "home"), filepath.Join(e.WorkDir, "run")
+	for _, dir := range []string{home, run} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	e.Vars = append(e.Vars,
+		"HOME="+home, "XDG_RUNTIME_DIR="+run,
+		"BASTION=dev@"+s.ssh.String(), "STAGE="+s.dir,
+		"AWS_ACCESS_KEY_ID="+s.key, "AWS_SECRET_ACCESS_KEY="+s.secret,
+		"DDBPROXY_SSH_CONFIG="+s.file("ssh_config"), "DDBPROXY_IDENTITY="+s.file("id_ed25519"),
+		"DDBPROXY_KNOWN_HOSTS="+s.file("known_hosts"), "AWS_CA_BUNDLE="+s.file("ca.pem"),
+		"AWS_REGION="+demoRegion, "DDBPROXY_LISTEN=0",
+	)
+	return nil
+}
+
+// exits runs a command and wants an exact exit code: exits 3 ddbproxy …
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND …")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// await runs a command until it succeeds; a script's background commands need
+// a moment.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for ts.Exec(args[0], args[1:]...) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%v did not succeed in 30 s", args)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ddbproxy/ddbproxy/internal/lab"
+)
+
+// The words of ddbproxy about how it travels.
+const (
+	byUpload  = "relay sent ("
+	byRelay   = "(relay "
+	byForward = "(ssh forwarding"
+)
+
+// serves checks that calls get through, and that ddbproxy said and did not say
+// these words about how.
+func (s *session) serves(t *testing.T, said, notSaid []string) {
+	t.Helper()
+	if got, want := s.rig.local("list-tables", "--output", "text"), (outcome{}); got != want {
+		t.Errorf("list-tables: %+v, want an empty list", got)
+	}
+	contains(s.rig, s.stderr.String(), said...)
+	for _, words := range notSaid {
+		if strings.Contains(s.stderr.String(), words) {
+			t.Errorf("ddbproxy said %q, want no %q in it", s.stderr, words)
+		}
+	}
+}
+
+func TestRelayIsUploadedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	r.openDoor(lab.SSHDOptions{})
+
+	first := r.connect()
+	first.serves(t, []string{byUpload, byRelay}, []string{byForward})
+	first.stop(os.Interrupt)
+	second := r.connect()
+	second.serves(t, []string{byRelay}, []string{byUpload, byForward})
+
+	dir := filepath.Join(r.DevHome, ".cache", "ddbproxy")
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || !strings.HasPrefix(files[0].Name(), "relay-") {
+		t.Fatalf("the cache holds %v, %v, want one relay", files, err)
+	}
+	for path, want := range map[string]os.FileMode{dir: os.ModeDir | 0o700, filepath.Join(dir, files[0].Name()): 0o700} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != want {
+			t.Errorf("%s has mode %v, want %v", path, info.Mode(), want)
+		}
+	}
+}
+
+func TestInstalledRelayIsUsed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
+	r.openDoor(lab.SSHDOptions{Path: filepath.Join(r.DevHome, "bin") + ":/usr/bin:/bin"})
+	r.connect().serves(t, []string{byRelay}, []string{byUpload, byForward})
+	if got := len(r.onBastion("ddbproxy-relay")); got != 1 {
+		t.Errorf("%d installed relays run, want 1", got)
+	}
+	if _, err := os.Stat(filepath.Join(r.DevHome, ".cache")); !os.IsNotExist(err) {
+		t.Errorf("~/.cache on the bastion: %v, want nothing there", err)
+	}
+}
+
+// A forced command lets an account do nothing else: no shell, no forwarding.
+func TestForcedCommandIsEnough(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
+	r.openDoor(lab.SSHDOptions{KeyOptions: `restrict,command="` + filepath.Join(r.DevHome, "bin", "ddbproxy-relay") + ` -region eu-west-1"`})
+	r.connect().serves(t, []string{byRelay}, []string{byUpload, byForward})
+}
+
+func TestCarriersOfDifficultBastions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name          string
+		door          lab.SSHDOptions
+		rc            string // the shell's ~/.bashrc
+		args          []string
+		said, notSaid []string
+	}{
+		{
+			name: "no forwarding", door: lab.SSHDOptions{Config: []string{"AllowTcpForwarding no"}},
+			said: []string{byUpload, byRelay}, notSaid: []string{byForward},
+		},
+		{
+			name: "forwarding disabled altogether", door: lab.SSHDOptions{Config: []string{"DisableForwarding yes"}},
+			said: []string{byRelay}, notSaid: []string{byForward},
+		},
+		{
+			name: "home without exec, no runtime directory", door: lab.SSHDOptions{HomeMount: "noexec"},
+			said: []string{byForward, "no directory there can hold and run a program"}, notSaid: []string{byRelay},
+		},
+		{
+			name: "full home", door: lab.SSHDOptions{HomeMount: "size=64k"},
+			said: []string{byForward, "No space left"}, notSaid: []string{byRelay},
+		},
+		{
+			name: "forwarding asked for", args: []string{"--carrier", "forward"},
+			said: []string{byForward}, notSaid: []string{byRelay, byUpload},
+		},
+		{
+			name: "profile that talks", door: lab.SSHDOptions{Shell: "/bin/bash"},
+			rc:   "echo Welcome to the bastion of the data team\necho 'disk usage: 81%' >&2\n",
+			said: []string{byUpload, byRelay}, notSaid: []string{byForward},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, lab.Config{})
+			if tt.rc != "" {
+				r.WriteDevFile(".bashrc", tt.rc, 0o644)
+			}
+			r.openDoor(tt.door)
+			r.connect(tt.args...).serves(t, tt.said, tt.notSaid)
+			r.viaTheEndpoint(t)
+		})
+	}
+}
+
+func TestRuntimeDirectoryTakesTheRelayOfAHomeWithoutExec(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	runtime := filepath.Join(r.Dir, "bastion-runtime")
+	if err := os.Mkdir(runtime, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(runtime, r.UID, r.UID); err != nil {
+		t.Fatal(err)
+	}
+	r.openDoor(lab.SSHDOptions{HomeMount: "noexec", Config: []string{"SetEnv XDG_RUNTIME_DIR=" + runtime}})
+	r.connect().serves(t, []string{byUpload, byRelay}, []string{byForward})
+	if found, err := filepath.Glob(filepath.Join(runtime, "ddbproxy", "relay-*")); len(found) != 1 || err != nil {
+		t.Errorf("in the runtime directory: %q, %v, want one relay", found, err)
+	}
+}
