@@ -15,7 +15,9 @@ build: relays
 relays:
 	@for arch in amd64 arm64; do \
 		out=$(RELAYS)/ddbproxy-relay-linux-$$arch; \
-		GOOS=linux GOARCH=$$arch $(GOBUILD) -o $$out ./cmd/ddbproxy-relay && gzip -9nf $$out || exit 1; \
+		GOOS=linux GOARCH=$$arch $(GOBUILD) -o $$out ./cmd/ddbproxy-relay && \
+		(sha256sum 2>/dev/null || shasum -a 256) <$$out | cut -c1-64 >$$out.sha256 && \
+		gzip -9nf $$out || exit 1; \
 	done
 
 # The whole story on this machine: no AWS account, no root, Go alone.
@@ -40,4 +42,4 @@ bench:
 	go test -run '^$$' -bench . ./proxy ./tunnel/relay
 
 clean:
-	rm -rf bin $(RELAYS)/*.gz
+	rm -rf bin $(RELAYS)/*.gz $(RELAYS)/*.sha256

@@ -1,0 +1,148 @@
+package tunnel
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// relayFile builds the real relay, once for all tests.
+var relayFile = sync.OnceValues(func() (*Program, error) {
+	dir, err := os.MkdirTemp("", "ddbproxy-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "relay")
+	build := exec.Command("go", "build", "-o", name, "github.com/ddbproxy/ddbproxy/cmd/ddbproxy-relay")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write(data)
+	w.Close()
+	sum := sha256.Sum256(data)
+	return &Program{Gzip: packed.Bytes(), Hash: hex.EncodeToString(sum[:])}, nil
+})
+
+// login runs a command as sshd would: by the login shell, in a home of its own.
+func login(t *testing.T, shell, home, command string, stdin io.Reader) string {
+	t.Helper()
+	cmd := exec.Command(shell, "-c", command)
+	cmd.Dir = home
+	cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "XDG_RUNTIME_DIR=" + filepath.Join(home, "run")}
+	cmd.Stdin = stdin
+	out, _ := cmd.CombinedOutput() // the text tells more than the code
+	return string(out)
+}
+
+// TestRelayIsUploadedOnceUnderEveryLoginShell runs the two scripts for real:
+// nothing there, an upload, then the upload's own greeting.
+func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
+	p, err := relayFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := startCommand(true, []string{"0000", p.Hash}, []string{"-region", "eu-west-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shell := range []string{"sh", "bash", "tcsh", "fish"} {
+		t.Run(shell, func(t *testing.T) {
+			path, err := exec.LookPath(shell)
+			if err != nil {
+				if os.Getenv("DDBPROXY_TEST_REQUIRE") != "" {
+					t.Fatal(err)
+				}
+				t.Skip(err)
+			}
+			home := t.TempDir()
+			if out := login(t, path, home, start, nil); !missingLine.MatchString(out) {
+				t.Fatalf("before the upload: %q, want the missing line", out)
+			}
+			out := login(t, path, home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip))
+			want := filepath.Join(home, ".cache/ddbproxy/relay-"+p.Hash)
+			if m := uploadedLine.FindStringSubmatch(out); m == nil || m[1] != want {
+				t.Fatalf("upload: %q, want it at %s", out, want)
+			}
+			for name, mode := range map[string]os.FileMode{want: 0o700, filepath.Dir(want): 0o700 | os.ModeDir} {
+				if info, err := os.Stat(name); err != nil || info.Mode() != mode {
+					t.Errorf("%s: %v, %v; want mode %v", name, info.Mode(), err, mode)
+				}
+			}
+			if left, _ := filepath.Glob(filepath.Join(home, ".cache/ddbproxy/.*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			if out := login(t, path, home, start, strings.NewReader("ddbproxy 1 test\n")); !strings.HasPrefix(out, "ddbproxy-relay 1 ") {
+				t.Errorf("after the upload: %q, want the relay's hello", out)
+			}
+		})
+	}
+}
+
+func TestUploadThatCannotBeIsExplained(t *testing.T) {
+	p, err := relayFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(home, name string) {
+		if err := os.WriteFile(filepath.Join(home, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		block  func(home string)
+		hash   string
+		upload []byte
+		want   string
+	}{
+		{"no directory can be made", func(home string) { file(home, ".cache"); file(home, "run") }, p.Hash, p.Gzip,
+			"no directory there can hold and run a program"},
+		{"damaged on the way", func(string) {}, strings.Repeat("0", 64), p.Gzip, "the upload is damaged: its SHA-256 is " + p.Hash},
+		{"cut short", func(string) {}, p.Hash, p.Gzip[:len(p.Gzip)/2], "unexpected end of file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			home := t.TempDir()
+			tc.block(home)
+			out := login(t, "sh", home, uploadCommand(tc.hash), bytes.NewReader(tc.upload))
+			m := failedLine.FindStringSubmatch(out)
+			if m == nil || !strings.Contains(m[1], tc.want) {
+				t.Errorf("upload: %q, want it to fail with %q", out, tc.want)
+			}
+			if left, _ := filepath.Glob(filepath.Join(home, ".cache/ddbproxy/*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
+	p, err := relayFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".cache"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := login(t, "sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip))
+	if want := filepath.Join(home, "run/ddbproxy/relay-"+p.Hash); !strings.Contains(out, "uploaded "+want) {
+		t.Errorf("upload: %q, want it at %s", out, want)
+	}
+}
