@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -78,7 +79,8 @@ func explainAt(err error, host string) failure {
 	)
 	switch {
 	case errors.As(err, &hop):
-		return failure{hop.Hop(), hop.Permanent(), oneLine(hop.Error(), 400)}
+		// Who prints it names the hop, which package tunnel's texts do too.
+		return failure{hop.Hop(), hop.Permanent(), oneLine(strings.TrimPrefix(hop.Error(), hop.Hop()+": "), 400)}
 	case errors.Is(err, errNoDial):
 		return failure{"local", true, err.Error()}
 	case errors.As(err, &authority):

@@ -40,6 +40,7 @@ type dialFailure struct {
 func dialFailures() []dialFailure {
 	return []dialFailure{
 		{"host key", hopFailure{"ssh", "host key of bastion changed", true}, 400, bastionUnreachable, "ssh: host key of bastion changed"},
+		{"text that names its hop itself", hopFailure{"ssh", "ssh: dev@bastion: login refused", true}, 400, bastionUnreachable, "ddbproxy: ssh: dev@bastion: login refused"},
 		{"relay refuses", hopFailure{"relay", "region not allowed", true}, 400, bastionUnreachable, "relay: region not allowed"},
 		{"name unknown at the bastion", hopFailure{"dns", "no such host", true}, 400, endpointUnreachable, "dns: no such host"},
 		{"no such host", &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}, 400, endpointUnreachable, "dns: lookup x: no such host"},
