@@ -23,6 +23,10 @@ type Prompter interface {
 	Ask(ctx context.Context, question string, secret bool) (string, error)
 }
 
+// asker asks one question during one login attempt and ends with it; nil where
+// there is nobody to ask.
+type asker func(question string, secret bool) (string, error)
+
 // keyring finds the keys to offer. It outlives single connections, so that a
 // passphrase is asked once.
 type keyring struct {
@@ -46,11 +50,11 @@ func (o *offer) Close() {
 
 // offer collects keys in OpenSSH's order: agent keys that the configuration
 // names, other agent keys unless IdentitiesOnly, then key files.
-func (r *keyring) offer(ctx context.Context, h *host, p Prompter) *offer {
+func (r *keyring) offer(ctx context.Context, h *host, ask asker) *offer {
 	o := new(offer)
 	var files []*fileKey
 	for _, name := range h.IdentityFiles {
-		key, err := r.load(name, p)
+		key, err := r.load(name, ask)
 		switch {
 		case err == nil:
 			files = append(files, key)
@@ -108,7 +112,7 @@ func (r *keyring) offer(ctx context.Context, h *host, p Prompter) *offer {
 
 // load reads a key file, and keeps an opened one so that it is asked about
 // once. A key that was not opened is read anew: it may have been replaced.
-func (r *keyring) load(name string, p Prompter) (*fileKey, error) {
+func (r *keyring) load(name string, ask asker) (*fileKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if key := r.files[name]; key != nil && key.opened() {
@@ -118,7 +122,7 @@ func (r *keyring) load(name string, p Prompter) (*fileKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	key.prompter = p
+	key.ask = ask
 	if r.files == nil {
 		r.files = make(map[string]*fileKey)
 	}
@@ -129,9 +133,9 @@ func (r *keyring) load(name string, p Prompter) (*fileKey, error) {
 // fileKey is a private key in a file. An encrypted one is opened only when the
 // server has said that it would take it.
 type fileKey struct {
-	name     string
-	public   ssh.PublicKey
-	prompter Prompter
+	name   string
+	public ssh.PublicKey
+	ask    asker
 
 	mu     sync.Mutex
 	pem    []byte     // encrypted, until opened
@@ -184,7 +188,7 @@ func (k *fileKey) opened() bool {
 func (k *fileKey) usable() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.signer != nil || (k.pem != nil && k.prompter != nil)
+	return k.signer != nil || (k.pem != nil && k.ask != nil)
 }
 
 func (k *fileKey) PublicKey() ssh.PublicKey { return k.public }
@@ -220,12 +224,12 @@ func (k *fileKey) open() (ssh.Signer, error) {
 	if k.signer != nil {
 		return k.signer, nil
 	}
-	if k.prompter == nil {
+	if k.ask == nil {
 		return nil, fmt.Errorf("%s is encrypted and there is no terminal to ask for its passphrase", k.name)
 	}
 	question := fmt.Sprintf("Passphrase for %s: ", k.name)
 	for range 3 {
-		passphrase, err := k.prompter.Ask(context.Background(), question, true)
+		passphrase, err := k.ask(question, true)
 		if err != nil {
 			return nil, err
 		}

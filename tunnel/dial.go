@@ -143,23 +143,29 @@ func plain(err error) error {
 // login runs ssh's handshake. A server that stays silent for connectTimeout is
 // given up; a question to the user stops that clock.
 func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Client, error) {
-	pauser := &pausingPrompter{Prompter: c.Prompter}
-	var prompter Prompter
-	if c.Prompter != nil {
-		prompter = pauser
+	// Open questions are counted, so that a person who thinks is not taken for
+	// a silent server.
+	var asking atomic.Int32
+	var ask asker
+	if p := c.Prompter; p != nil {
+		ask = func(question string, secret bool) (string, error) {
+			asking.Add(1)
+			defer asking.Add(-1)
+			return p.Ask(ctx, question, secret)
+		}
 	}
-	keys, err := newHostKeys(ctx, h, prompter)
+	keys, err := newHostKeys(h, ask)
 	if err != nil {
 		return nil, err
 	}
-	offered := c.keys.offer(ctx, h, prompter)
+	offered := c.keys.offer(ctx, h, ask)
 	defer offered.Close()
 
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	silence := make(chan struct{})
 	defer close(silence)
-	go conn.closeWhenSilent(connectTimeout, &pauser.asking, silence) // ends with silence
+	go conn.closeWhenSilent(connectTimeout, &asking, silence) // ends with silence
 
 	config := &ssh.ClientConfig{
 		User:              h.User,
@@ -202,19 +208,6 @@ func refusedLogin(h *host, o *offer) error {
 		e.Err = fmt.Errorf("%w (%s)", e.Err, strings.Join(o.skipped, "; "))
 	}
 	return e
-}
-
-// pausingPrompter counts open questions, so that a person who thinks is not
-// taken for a silent server.
-type pausingPrompter struct {
-	Prompter
-	asking atomic.Int32
-}
-
-func (p *pausingPrompter) Ask(ctx context.Context, question string, secret bool) (string, error) {
-	p.asking.Add(1)
-	defer p.asking.Add(-1)
-	return p.Prompter.Ask(ctx, question, secret)
 }
 
 // startProxyCommand runs h's ProxyCommand by the user's shell, as OpenSSH does,

@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,15 +16,14 @@ import (
 // hostKeys checks one server's key against its known_hosts files (sshd(8),
 // SSH_KNOWN_HOSTS FILE FORMAT).
 type hostKeys struct {
-	host     *host
-	db       *knownhosts.HostKeyDB
-	prompter Prompter
-	ctx      context.Context // bounds a question; the callback has no context
-	seen     bool            // a key was shown and accepted
-	refusal  *Error          // why the key was refused
+	host    *host
+	db      *knownhosts.HostKeyDB
+	ask     asker
+	seen    bool   // a key was shown and accepted
+	refusal *Error // why the key was refused
 }
 
-func newHostKeys(ctx context.Context, h *host, p Prompter) (*hostKeys, error) {
+func newHostKeys(h *host, ask asker) (*hostKeys, error) {
 	var files []string
 	for _, name := range append(append([]string{}, h.UserKnownHosts...), h.GlobalKnownHosts...) {
 		if _, err := os.Stat(name); err == nil {
@@ -36,7 +34,7 @@ func newHostKeys(ctx context.Context, h *host, p Prompter) (*hostKeys, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend that line of known_hosts"}
 	}
-	return &hostKeys{host: h, db: db, prompter: p, ctx: ctx}, nil
+	return &hostKeys{host: h, db: db, ask: ask}, nil
 }
 
 // lookupName is the server's name in known_hosts, with its port. OpenSSH looks
@@ -99,13 +97,13 @@ func (k *hostKeys) unknown(key ssh.PublicKey) error {
 	case "yes":
 		return k.refuse(unknown, fmt.Sprintf("StrictHostKeyChecking is yes: add the key to %s after checking it with the host's owner", where))
 	}
-	if k.prompter == nil {
+	if k.ask == nil {
 		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and connect once on a terminal (ssh %s), or add it to %s", k.host.Alias, where))
 	}
 	question := fmt.Sprintf("The host %s shows a key that is not known yet:\n  %s\nConnect, and remember it in %s (yes/no/[fingerprint])? ",
 		k.host, describe(key), where)
 	for {
-		answer, err := k.prompter.Ask(k.ctx, question, false)
+		answer, err := k.ask(question, false)
 		switch answer = strings.TrimSpace(answer); {
 		case err != nil:
 			return k.refuse(unknown, "answer yes to go on: "+err.Error())

@@ -42,7 +42,8 @@ const exitCodes = `ddbproxy exits with
     7  the local port is in use
     8  DynamoDB's endpoint cannot be reached from the bastion, or its
        certificate is not trusted
-  130  a second Ctrl-C cut the draining short
+  130  it was interrupted before it was connected, or a second Ctrl-C cut the
+       draining short
 `
 
 // exitError carries an exit code with an error.

@@ -46,7 +46,7 @@ func connect(ctx context.Context, c *console, o *connectOptions) error {
 	s, err := open(ctx, c, o)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to end before it began
+			return &exitError{exitInterrupted, errInterrupted, ""}
 		}
 		return err
 	}
