@@ -146,3 +146,24 @@ func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 		t.Errorf("upload: %q, want it at %s", out, want)
 	}
 }
+
+func TestStartCommandRefusesArgumentsForTheShell(t *testing.T) {
+	for _, arg := range []string{"", "a b", "$(id)", "x;y", "'", "é"} {
+		if command, err := startCommand(true, nil, []string{arg}); err == nil {
+			t.Errorf("argument %q became %q", arg, command)
+		}
+	}
+}
+
+func TestScriptsAreOneWordForEveryLoginShell(t *testing.T) {
+	start, err := startCommand(true, []string{"aa", "bb"}, []string{"-region", "eu-west-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{start, uploadCommand("aa")} {
+		script := strings.TrimSuffix(strings.TrimPrefix(command, "sh -c '"), "'")
+		if len(script) != len(command)-len("sh -c ''") || strings.ContainsAny(script, "'!\n") {
+			t.Errorf("not one single-quoted word for sh, csh and fish: %s", command)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+)
+
+// benchStream gives a client, its relay and the address of an echo behind it.
+func benchStream(b *testing.B) (*Client, string) {
+	near, far := duplex(b)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go echo(c)
+		}
+	}()
+	go (&Server{Allow: allowAll}).Serve(context.Background(), far)
+	c, err := NewClient(context.Background(), near, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { c.Close() })
+	return c, l.Addr().String()
+}
+
+func BenchmarkDial(b *testing.B) {
+	c, target := benchStream(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		conn, err := c.DialContext(context.Background(), "tcp", target)
+		if err != nil {
+			b.Fatal(err)
+		}
+		conn.Close()
+	}
+}
+
+func BenchmarkStreamBytes(b *testing.B) {
+	c, target := benchStream(b)
+	conn, err := c.DialContext(context.Background(), "tcp", target)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	buf := make([]byte, 16<<10)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		conn.Write(buf)
+		io.ReadFull(conn, buf)
+	}
+}
