@@ -21,8 +21,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// target is an allowed name; dials to it reach an echo server.
 const target = "dynamodb.eu-west-1.amazonaws.com:443"
 
+// scene is a bastion, a target behind it, and a laptop's ssh files.
 type scene struct {
 	bastion    *bastion.Server
 	addr       string // of the bastion
@@ -111,6 +113,7 @@ func newScene(t testing.TB) *scene {
 	return sc
 }
 
+// serve starts listening, again after a Disconnect.
 func (sc *scene) serve(t testing.TB, addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -154,6 +157,7 @@ func start(t *testing.T, c *Client) {
 	t.Cleanup(func() { c.Close() })
 }
 
+// ping sends a word through the tunnel and wants it back.
 func ping(ctx context.Context, c *Client) error {
 	conn, err := c.DialContext(ctx, "tcp", target)
 	if err != nil {

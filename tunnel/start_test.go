@@ -94,6 +94,7 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// answers is a Prompter that gives fixed answers in turn.
 type answers struct {
 	mu    sync.Mutex
 	left  []string

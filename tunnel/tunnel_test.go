@@ -13,10 +13,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// target is an allowed name; dials to it reach an echo server.
-// scene is a bastion, a target behind it, and a laptop's ssh files.
-// serve starts listening, again after a Disconnect.
-// ping sends a word through the tunnel and wants it back.
 func TestTunnelCarriesThroughTheRelay(t *testing.T) {
 	c := newScene(t).client(t)
 	start(t, c)
@@ -125,5 +121,3 @@ func TestHostKeyThatChangesWhileAwayIsAPermanentError(t *testing.T) {
 		t.Fatalf("error = %v, want a permanent one about the host key", err)
 	}
 }
-
-// answers is a Prompter that gives fixed answers in turn.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +30,6 @@ func TestNoWriteIsLostOrDoneTwiceWhileSessionsBreak(t *testing.T) {
 	c, table := r.gosdk(once), aws.String("counters")
 	createTable(t, c, *table)
 
-	var done atomic.Int64
 	results := make([]error, increments)
 	next := make(chan int)
 	var clients sync.WaitGroup
@@ -43,23 +41,32 @@ func TestNoWriteIsLostOrDoneTwiceWhileSessionsBreak(t *testing.T) {
 					UpdateExpression:          aws.String("ADD n :one"),
 					ExpressionAttributeValues: row{":one": &types.AttributeValueMemberN{Value: "1"}},
 				})
-				done.Add(1)
 			}
 		})
 	}
+	// The killer works beside the clients, so that they are never waiting for it
+	// with nothing on its way.
 	kills, random := 0, rand.New(rand.NewPCG(3, 4))
-	killAt := 10
+	over := make(chan struct{})
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Duration(150+random.IntN(200)) * time.Millisecond):
+				r.door.KillSessions()
+				kills++
+			}
+		}
+	})
 	for n := range increments {
 		next <- n
-		if n == killAt {
-			wait(t, time.Duration(random.IntN(40))*time.Millisecond)
-			r.door.KillSessions()
-			kills++
-			killAt += 15 + random.IntN(10)
-		}
 	}
 	close(next)
 	clients.Wait()
+	close(over)
+	killer.Wait()
 
 	applied := r.counters(t, c, *table)
 	acknowledged, unsure, unsent := 0, 0, 0
