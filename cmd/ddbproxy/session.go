@@ -97,7 +97,16 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Prompter:    prompter,
 		Logger:      log,
 	}
+	// Whose keys these are is found out while ssh logs in.
+	identifying, stop := context.WithCancel(ctx)
+	identified := make(chan struct{})
+	go func() {
+		defer close(identified)
+		s.identity = identify(identifying, c, settings)
+	}()
 	if err := s.tunnel.Start(ctx); err != nil {
+		stop()
+		<-identified
 		closeAll()
 		return nil, err
 	}
@@ -115,14 +124,9 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	if s.endpoint = o.endpoint; s.endpoint == "" {
 		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
 	}
-	// Whose keys these are is found out while TLS with AWS is set up.
-	identified := make(chan struct{})
-	go func() {
-		defer close(identified)
-		s.identity = identify(ctx, c, settings)
-	}()
-	err = s.look(ctx, c, log)
+	err = s.look(ctx, c)
 	<-identified
+	stop()
 	if err == nil {
 		err = s.serve(listeners, log, settings.regions[0])
 	}
@@ -138,7 +142,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 // look reaches for DynamoDB once. What will not pass by itself (a certificate
 // that is not trusted, a name that is refused) ends the session; anything else
 // is told, and requests will wait for it.
-func (s *session) look(ctx context.Context, c *console, log *slog.Logger) error {
+func (s *session) look(ctx context.Context, c *console) error {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	start := time.Now()
@@ -166,6 +170,9 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	creds, err := settings.credentials.Retrieve(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return "" // the session did not come to be
+	}
 	if err != nil {
 		c.say("ddbproxy: no AWS credentials yet: %v", err)
 		return ""
