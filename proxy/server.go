@@ -27,6 +27,9 @@ type Server struct {
 	// ends. Its errors, and those of its connections, may say more through the methods Hop() string and
 	// Permanent() bool: a permanent one is answered at once, any other is waited out up to Hold.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialEarly may return before the far end has answered, whose refusal is then the error of the first Read: a TLS
+	// handshake begins a round trip earlier. nil means Dial.
+	DialEarly func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialOther opens the connections of CONNECT requests to hosts that are not DynamoDB's; nil refuses them.
 	DialOther func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Credentials are what requests are signed with; the provider is asked for each request and should be a cache.

@@ -62,7 +62,11 @@ func (s *Server) dialTLS(ctx context.Context, addr string) (*upstreamConn, error
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	conn, err := s.dial(ctx, addr)
+	dial := s.dial
+	if s.DialEarly != nil {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) { return s.DialEarly(ctx, "tcp", addr) }
+	}
+	conn, err := dial(ctx, addr)
 	if err != nil {
 		return nil, &dialError{err}
 	}

@@ -114,12 +114,22 @@ func (c *Client) Close() error {
 // is returned at once. Errors have a Hop method ("local", "ssh", "relay",
 // "dns", "aws") and a Permanent method.
 func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return c.dial(ctx, network, addr, false)
+}
+
+// DialEarly is DialContext without the wait for the bastion's word: what is
+// written goes out at once, and a refusal is the error of the first Read.
+func (c *Client) DialEarly(ctx context.Context, network, addr string) (net.Conn, error) {
+	return c.dial(ctx, network, addr, true)
+}
+
+func (c *Client) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
 	for {
 		c.mu.Lock()
 		s, failure, changed := c.current, c.failure, c.changed
 		c.mu.Unlock()
 		if s != nil {
-			conn, err := s.dial(ctx, network, addr)
+			conn, err := s.dial(ctx, network, addr, early)
 			if err == nil || !isLost(err) {
 				return conn, err
 			}

@@ -106,9 +106,13 @@ func (s *session) Close() {
 	s.work.Wait()
 }
 
-// dial opens one connection. relay.ErrClosed means that the session is over.
-func (s *session) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	if s.relay != nil {
+// dial opens one connection, early where the carrier can. relay.ErrClosed means
+// that the session is over.
+func (s *session) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
+	switch {
+	case s.relay != nil && early:
+		return s.relay.DialEarly(ctx, network, addr)
+	case s.relay != nil:
 		return s.relay.DialContext(ctx, network, addr)
 	}
 	conn, err := s.link.DialContext(ctx, network, addr)

@@ -112,6 +112,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
+		DialEarly:   s.tunnel.DialEarly,
 		Credentials: settings.credentials,
 		SessionKey:  proxy.NewKey(),
 		Profile:     o.profile,

@@ -3,7 +3,6 @@ package relay
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +34,17 @@ const (
 
 // ErrClosed tells that the connection to the relay is gone, before or while a
 // stream was open on it. A new Client may be better off.
-var ErrClosed = errors.New("the connection to the relay is lost")
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "the connection to the bastion is lost" }
+
+// Hop is ssh: a relay's stream ends when its ssh session does.
+func (closedError) Hop() string { return "ssh" }
+
+// Permanent is false: the next session may be on its way.
+func (closedError) Permanent() bool { return false }
 
 // HelloError tells that what answered is no relay that this Client can talk
 // to: a shell's error message, a banner, another protocol version.
@@ -117,15 +126,9 @@ func (c *Client) Close() error {
 // ErrClosed when the connection to it broke, or ctx's. ctx bounds the dialling,
 // not the connection.
 func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	if network != "tcp" {
-		return nil, net.UnknownNetworkError(network)
-	}
-	// The stream outlives ctx, so the request may not be bound to it.
-	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := newStream(addr, cancel)
-	if !c.launch(func() { c.carry(streamCtx, s) }) {
-		cancel()
-		return nil, ErrClosed
+	s, err := c.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
 	}
 	select {
 	case <-s.answered:
@@ -138,6 +141,31 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 		s.Close()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// DialEarly is DialContext without the wait: what is written goes out with the
+// request, which saves a round trip where the near end speaks first, as in TLS.
+// The relay's refusal is the error of the first Read.
+func (c *Client) DialEarly(ctx context.Context, network, addr string) (net.Conn, error) {
+	s, err := c.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err // not s: a nil *stream in a net.Conn is not nil
+	}
+	return s, nil
+}
+
+func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error) {
+	if network != "tcp" {
+		return nil, net.UnknownNetworkError(network)
+	}
+	// The stream outlives ctx, so the request may not be bound to it.
+	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := newStream(addr, cancel)
+	if !c.launch(func() { c.carry(streamCtx, s) }) {
+		cancel()
+		return nil, ErrClosed
+	}
+	return s, nil
 }
 
 // launch starts a goroutine that Close waits for, unless it is too late.

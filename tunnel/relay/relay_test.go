@@ -178,6 +178,35 @@ func TestRelayRefusals(t *testing.T) {
 	}
 }
 
+func TestEarlyStreamCarriesWhatIsWrittenBeforeTheAnswer(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	conn, err := c.DialEarly(t.Context(), "tcp", listen(t, echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("early"))
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "early" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func TestEarlyStreamTellsTheRefusalOnRead(t *testing.T) {
+	c := pair(t, &Server{Allow: func(string) error { return errors.New("not here") }})
+	conn, err := c.DialEarly(t.Context(), "tcp", "example.com:443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write([]byte("early")) // goes through or not: the relay may have answered
+	_, err = conn.Read(make([]byte, 1))
+	var got *Error
+	if want := (Error{KindDenied, "example.com:443", "not here"}); !errors.As(err, &got) || *got != want {
+		t.Errorf("Read = %v, want %+v", err, want)
+	}
+}
+
 func TestBrokenTargetIsABrokenStream(t *testing.T) {
 	reset := listen(t, func(c net.Conn) {
 		io.ReadFull(c, make([]byte, 1))

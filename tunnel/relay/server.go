@@ -30,9 +30,9 @@ type Server struct {
 }
 
 const (
-	// dialTimeout is below the client's patience (a held request, 20 s), so
-	// that the reason arrives while someone still waits for it.
-	dialTimeout = 10 * time.Second
+	// dialTimeout is below the client's patience (10 s for a TLS handshake that
+	// it may have begun), so that the reason arrives while it is waited for.
+	dialTimeout = 8 * time.Second
 
 	// helloTimeout ends a relay whose starter said nothing.
 	helloTimeout = 30 * time.Second
