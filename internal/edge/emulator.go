@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -20,7 +21,11 @@ func Emulator(u *url.URL, logger *slog.Logger) http.Handler {
 	// the ddbproxy under test.
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	return &emulator{transport, &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(u) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			// DynamoDB finishes what it has received, whether or not the caller waits.
+			r.Out = r.Out.WithContext(context.WithoutCancel(r.Out.Context()))
+		},
 		Transport: transport,
 		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {

@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -90,6 +91,58 @@ func TestEmulatorThatIsNotThereIsAnInternalError(t *testing.T) {
 		t.Errorf("answer %d %s", resp.StatusCode, body)
 	}
 	if got, want := d.Seen().Ops["ListTables"], (Count{Received: 1, Failed: 1}); got != want {
+		t.Errorf("counts %+v, want %+v", got, want)
+	}
+}
+
+// noticing is an emulator that tells when the server knows that a caller left.
+type noticing struct {
+	*emulator
+	left chan struct{}
+}
+
+func (n *noticing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	context.AfterFunc(r.Context(), func() { close(n.left) })
+	n.emulator.ServeHTTP(w, r)
+}
+
+// DynamoDB carries out what it has received, and so it is counted.
+func TestEmulatorFinishesWhatACallerDoesNotWaitFor(t *testing.T) {
+	t.Parallel()
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	far := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-proceed
+		_, _ = io.WriteString(w, "{}")
+	}))
+	t.Cleanup(far.Close)
+	u, err := url.Parse(far.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := &noticing{Emulator(u, nil).(*emulator), make(chan struct{})}
+	d := open(t, &Server{Backend: backend})
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	client, r := d.client(t, d.internet), signed(t, "PutItem", `{}`, time.Now(), longTerm()).WithContext(ctx)
+	go func() {
+		resp, err := client.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		gone <- err
+	}()
+	<-begun
+	leave()
+	if err := <-gone; err == nil {
+		t.Fatal("the call was answered, want its caller gone")
+	}
+	<-backend.left
+	close(proceed)
+	if err := d.Shutdown(t.Context()); err != nil { // waits for the handler
+		t.Fatal(err)
+	}
+	if got, want := d.Seen().Ops["PutItem"], (Count{Received: 1, Applied: 1}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }
