@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,13 @@ func TestRelayIsUploadedOnce(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 || !strings.HasPrefix(files[0].Name(), "relay-") {
 		t.Fatalf("the cache holds %v, %v, want one relay", files, err)
+	}
+	built, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, files[0].Name())); err != nil || !bytes.Equal(got, built) {
+		t.Errorf("the cached relay has %d bytes, %v, want the %d of the one beside ddbproxy", len(got), err, len(built))
 	}
 	for path, want := range map[string]os.FileMode{dir: os.ModeDir | 0o700, filepath.Join(dir, files[0].Name()): 0o700} {
 		info, err := os.Stat(path)

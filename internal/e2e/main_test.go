@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ddbproxy/ddbproxy/internal/lab"
@@ -45,10 +47,33 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// build makes both programs as a release does, but for the embedded relays: a
-// ddbproxy without those uploads the relay that lies beside it.
+// build makes both programs. Relays that an earlier "make build" has left to be
+// embedded may be older than the source, so they are hidden: a ddbproxy without
+// them uploads the relay that lies beside it.
 func build(dir string) error {
-	args := []string{"build", "-trimpath"}
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return fmt.Errorf("find the module: %w", err)
+	}
+	hidden := map[string]string{}
+	for _, kind := range []string{"*.gz", "*.sha256"} {
+		left, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(module)), "internal", "relaybin", "bin", kind))
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			hidden[path] = ""
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": hidden})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		return err
+	}
+	args := []string{"build", "-trimpath", "-overlay", file}
 	if os.Getenv("GOCOVERDIR") != "" {
 		args = append(args, "-cover")
 	}

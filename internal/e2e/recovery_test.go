@@ -4,8 +4,12 @@ package e2e
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
@@ -17,9 +21,9 @@ func TestCallsAreHeldWhileTheTunnelComesBack(t *testing.T) {
 	r.openDoor(lab.SSHDOptions{})
 	s := r.connect()
 	for _, tt := range []struct {
-		name   string
-		break_ func()
-		mend   func()
+		name string
+		cut  func()
+		mend func()
 	}{
 		{"sessions killed", r.door.KillSessions, func() {}},
 		{"relay killed", func() { kill(t, r.relays()) }, func() {}},
@@ -27,7 +31,7 @@ func TestCallsAreHeldWhileTheTunnelComesBack(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := strings.Count(s.stderr.String(), "tunnel down")
-			tt.break_()
+			tt.cut()
 			eventually(t, "ddbproxy has noticed", func() bool { return strings.Count(s.stderr.String(), "tunnel down") > before })
 			// AWS_MAX_ATTEMPTS is 1: it is ddbproxy that waits.
 			calls := make(chan outcome, 2)
@@ -46,6 +50,37 @@ func TestCallsAreHeldWhileTheTunnelComesBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A read that broke on its way is sent again by ddbproxy itself: the client, which
+// tries once only, sees no error.
+func TestReadsSurviveSessionsThatBreakUnderThem(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{Uplink: lab.LinkConfig{RTT: 20 * time.Millisecond}})
+	r.openDoor(lab.SSHDOptions{})
+	s := r.connect()
+	c, table := r.gosdk(once), aws.String("reads")
+	createTable(t, c, *table)
+	if _, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: table, Item: newRow("a", "first")}); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for range 40 {
+				got, err := c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: table, Key: row{"pk": newRow("a", "")["pk"]}})
+				if err != nil || textOf(got.Item) != "first" {
+					t.Errorf("GetItem: %v, want it answered", err)
+				}
+			}
+		})
+	}
+	for n := range 3 {
+		eventually(t, "some reads are done", func() bool { return r.applied("GetItem") >= 40*n+10 })
+		r.door.KillSessions()
+		eventually(t, "ddbproxy has noticed", func() bool { return strings.Count(s.stderr.String(), "tunnel down") > n })
+	}
+	readers.Wait()
 }
 
 // A network that swallows everything is the laptop's that moves, and no
