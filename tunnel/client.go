@@ -40,14 +40,18 @@ type Client struct {
 	// Prompter asks for passphrases and about unknown host keys. It is used
 	// during Start only: later there may be nobody at the terminal.
 	Prompter Prompter
+	// Notice shows a person what a server says before login, in lines without
+	// control characters; nil logs it. It is used during Start only.
+	Notice func(text string)
 	// Logger gets what changes: up, down, why. nil discards.
 	Logger *slog.Logger
 
 	keys keyring
 
 	mu      sync.Mutex
-	current *session      // nil while down
-	failure error         // of the last attempt, while down
+	current *session // nil while down
+	failure error    // of the last attempt, while down
+	warned  map[string]bool
 	changed chan struct{} // closed and replaced when current or failure changes
 	since   time.Time     // of the last change
 
@@ -84,7 +88,7 @@ func (c *Client) Start(ctx context.Context) error {
 		return err
 	}
 	// From here on a question would reach nobody who expects it.
-	c.Prompter = nil
+	c.Prompter, c.Notice = nil, nil
 	run, cancel := context.WithCancel(context.Background())
 	c.mu.Lock()
 	c.cancel, c.closed = cancel, run.Done()

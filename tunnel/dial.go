@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -47,6 +45,7 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 	if depth > maxJumps {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: errors.New("more than 8 jump hosts"), Hint: "look for a ProxyJump that points back"}
 	}
+	c.warn(h)
 	conn, under, err := c.reach(ctx, h, depth)
 	if err != nil {
 		return nil, err
@@ -64,15 +63,11 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 
 // reach gives a byte stream to h's ssh server.
 func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, io.Closer, error) {
-	timeout := h.ConnectTimeout
-	if timeout == 0 {
-		timeout = connectTimeout
-	}
-	dialCtx, cancel := context.WithTimeout(ctx, timeout)
+	dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
 	defer cancel()
 	switch {
 	case h.ProxyCommand != "":
-		conn, err := startProxyCommand(h)
+		conn, err := startProxyCommand(h, c.log())
 		if err != nil {
 			return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend its ProxyCommand"}
 		}
@@ -82,7 +77,11 @@ func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, i
 		if all, jump, ok := cutLast(h.ProxyJump, ","); ok {
 			before, last = all, jump
 		}
-		jump, err := c.lookup().resolve(ctx, last)
+		// As with ssh -i, keys given for the destination are not its jump
+		// hosts': those have theirs from the configuration.
+		lookup := c.lookup()
+		lookup.identities = nil
+		jump, err := lookup.resolve(ctx, last)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -101,7 +100,10 @@ func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, i
 		}
 		return watch(conn), under, nil
 	}
-	var d net.Dialer
+	d, err := h.dialer()
+	if err != nil {
+		return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "see BindAddress and BindInterface in ~/.ssh/config"}
+	}
 	conn, err := d.DialContext(dialCtx, h.AddressFamily, h.addr())
 	if err != nil {
 		return nil, nil, unreachable(ctx, h, err)
@@ -154,102 +156,87 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Cl
 			return p.Ask(ctx, question, secret)
 		}
 	}
+	if h.BatchMode {
+		ask = nil
+	}
 	keys, err := newHostKeys(h, ask)
 	if err != nil {
 		return nil, err
 	}
 	offered := c.keys.offer(ctx, h, ask)
 	defer offered.Close()
+	auth := &authentication{host: h, ask: ask, offered: offered, notice: func(text string) { c.show(h, text) }}
 
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	silence := make(chan struct{})
 	defer close(silence)
-	go conn.closeWhenSilent(connectTimeout, &asking, silence) // ends with silence
+	go conn.closeWhenSilent(h.timeout(), &asking, silence) // ends with silence
 
 	config := &ssh.ClientConfig{
+		Config:            h.Algorithms.config(),
 		User:              h.User,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(offered.signers...)},
+		Auth:              auth.methods(),
+		AuthCallback:      auth.next,
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms(),
 		ClientVersion:     "SSH-2.0-ddbproxy",
-		BannerCallback:    func(text string) error { c.log().Info("banner", "host", h.String(), "text", text); return nil },
+		BannerCallback:    func(text string) error { auth.notice(text); return nil },
 	}
 	sc, chans, reqs, err := ssh.NewClientConn(conn, h.addr(), config)
 	if err == nil {
 		return ssh.NewClient(sc, chans, reqs), nil
 	}
 	var network net.Error
+	cut := errors.Is(err, io.EOF) || errors.As(err, &network)
 	switch {
 	case ctx.Err() != nil:
 		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: context.Cause(ctx), Passing: true}
 	case keys.refusal != nil:
 		err = keys.refusal
+	case conn.silent.Load() && h.ProxyCommand != "":
+		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: fmt.Errorf("no answer through its ProxyCommand for %g s", h.timeout().Seconds()), Passing: true,
+			Hint: "try ssh -v " + h.Alias + "; it cannot ask at the terminal here: load its key into the agent, or use ProxyJump"}
 	case conn.silent.Load():
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: errors.New("connected, but ssh got no answer for 15 s"), Passing: true, Hint: "check that an ssh server is there"}
-	case errors.Is(err, io.EOF) || errors.As(err, &network):
+		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: fmt.Errorf("connected, but ssh got no answer for %g s", h.timeout().Seconds()), Passing: true, Hint: "check that an ssh server is there"}
+	case (cut || !keys.seen) && conn.death() != nil:
+		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: conn.death(), Passing: true, Hint: "try ssh -v " + h.Alias}
+	case cut:
 		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: errors.New("the connection was closed during login"), Passing: true, Hint: "see the server's log (MaxStartups, fail2ban, AllowUsers)"}
 	case keys.seen:
-		err = refusedLogin(h, offered)
+		err = auth.refused(err)
 	default:
 		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: errors.New(strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")), Hint: "is this an ssh server? give another port as HOST:PORT"}
 	}
 	return nil, err
 }
 
-func refusedLogin(h *host, o *offer) error {
-	e := &Error{Kind: KindAuth, Host: h.String(), Hint: "add the right one to the agent with ssh-add, or give it with -i"}
-	if len(o.from) == 0 {
-		e.Err = errors.New("login needs a key, and none was found")
-	} else {
-		e.Err = fmt.Errorf("login refused for %s", strings.Join(o.from, ", "))
+// show puts a server's text before the person at the terminal while there is
+// one, else into the log.
+func (c *Client) show(h *host, text string) {
+	text = showable(text)
+	switch {
+	case text == "" || h.Quiet:
+	case c.Notice != nil:
+		c.Notice(text)
+	default:
+		c.log().Info("banner", "host", h.String(), "text", text)
 	}
-	if len(o.skipped) > 0 {
-		e.Err = fmt.Errorf("%w (%s)", e.Err, strings.Join(o.skipped, "; "))
-	}
-	return e
 }
 
-// startProxyCommand runs h's ProxyCommand by the user's shell, as OpenSSH does,
-// and speaks to its standard input and output.
-func startProxyCommand(h *host) (net.Conn, error) {
-	shell := os.Getenv("SHELL")
-	if shell == "" {
-		shell = "/bin/sh"
+// warn names what h's configuration asks for and does not get, once.
+func (c *Client) warn(h *host) {
+	names := strings.Join(h.Warnings, ", ")
+	if names == "" {
+		return
 	}
-	command := strings.NewReplacer("%%", "%", "%h", h.HostName, "%p", h.Port, "%r", h.User, "%n", h.Alias).Replace(h.ProxyCommand)
-	near, far := net.Pipe()
-	cmd := exec.Command(shell, "-c", "exec "+command)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = far, far, os.Stderr
-	// With near closed, the copies that exec makes end; a command that does
-	// not is killed.
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.warned[h.Alias+names] {
+		if c.warned == nil {
+			c.warned = make(map[string]bool)
+		}
+		c.warned[h.Alias+names] = true
+		c.log().Warn("ssh options that are not honoured here", "host", h.Alias, "options", names)
 	}
-	return &commandConn{Conn: near, cmd: cmd, ended: waitFor(cmd, far)}, nil
-}
-
-func waitFor(cmd *exec.Cmd, far net.Conn) <-chan struct{} {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		cmd.Wait()
-		far.Close()
-	}()
-	return ended
-}
-
-// commandConn ends its command when closed.
-type commandConn struct {
-	net.Conn
-	cmd   *exec.Cmd
-	ended <-chan struct{}
-}
-
-func (c *commandConn) Close() error {
-	err := c.Conn.Close()
-	c.cmd.Process.Kill()
-	<-c.ended
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/skeema/knownhosts"
@@ -19,8 +20,9 @@ type hostKeys struct {
 	host    *host
 	db      *knownhosts.HostKeyDB
 	ask     asker
-	seen    bool   // a key was shown and accepted
-	refusal *Error // why the key was refused
+	bad     []ssh.PublicKey // RevokedHostKeys
+	seen    bool            // a key was shown and accepted
+	refusal *Error          // why the key was refused
 }
 
 func newHostKeys(h *host, ask asker) (*hostKeys, error) {
@@ -34,7 +36,11 @@ func newHostKeys(h *host, ask asker) (*hostKeys, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend that line of known_hosts"}
 	}
-	return &hostKeys{host: h, db: db, ask: ask}, nil
+	bad, err := readRevoked(h)
+	if err != nil {
+		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend it, or set RevokedHostKeys none for this Host"}
+	}
+	return &hostKeys{host: h, db: db, ask: ask, bad: bad}, nil
 }
 
 // lookupName is the server's name in known_hosts, with its port. OpenSSH looks
@@ -46,14 +52,41 @@ func (k *hostKeys) lookupName() string {
 	return k.host.addr()
 }
 
-// algorithms are those for which known_hosts has a key: asking the server for
-// one of them first avoids a false "unknown key". nil for an unknown server.
+// algorithms are those to ask the server for. Those of the keys in known_hosts
+// come first: that avoids a false "unknown key". Certificates are asked for
+// where an authority is known for the host, and only there: elsewhere they
+// could not be checked, and servers that have one have a plain key too.
 func (k *hostKeys) algorithms() []string {
-	return k.db.HostKeyAlgorithms(k.lookupName())
+	allowed := k.host.Algorithms.HostKeys
+	if allowed == nil {
+		allowed = ssh.SupportedAlgorithms().HostKeys
+	}
+	authority := false
+	for _, key := range k.db.HostKeys(k.lookupName()) {
+		authority = authority || key.Cert
+	}
+	known := k.db.HostKeyAlgorithms(k.lookupName())
+	rank := func(name string) int {
+		switch {
+		case strings.HasSuffix(name, certificateSuffix):
+			return 0
+		case slices.Contains(known, name):
+			return 1
+		}
+		return 2
+	}
+	allowed = slices.DeleteFunc(slices.Clone(allowed), func(name string) bool {
+		return strings.HasSuffix(name, certificateSuffix) && !authority
+	})
+	slices.SortStableFunc(allowed, func(a, b string) int { return rank(a) - rank(b) })
+	return allowed
 }
 
 // check is the ssh.HostKeyCallback.
 func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
+	if name, revoked := k.revoked(key); revoked {
+		return k.refuse(fmt.Errorf("the server's host key %s is revoked by %s", describe(key), name), "do not connect; ask the owner of the host")
+	}
 	err := k.db.HostKeyCallback()(k.lookupName(), remote, key)
 	var revoked *xknownhosts.RevokedError
 	var mismatch *xknownhosts.KeyError
@@ -72,9 +105,28 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 			return err
 		}
 	default:
-		return k.refuse(err, "see ssh -v "+k.host.Alias)
+		return k.refuse(errors.New(strings.TrimPrefix(err.Error(), "ssh: ")), "see ssh -v "+k.host.Alias)
+	}
+	if err := k.checkAddress(remote, key); err != nil {
+		return err
 	}
 	k.seen = true
+	return nil
+}
+
+// checkAddress is CheckHostIP: a key that known_hosts has for the server's
+// address must not differ, or its name was led elsewhere.
+func (k *hostKeys) checkAddress(remote net.Addr, key ssh.PublicKey) error {
+	direct := k.host.ProxyJump == "" && k.host.ProxyCommand == "" && k.host.HostKeyAlias == ""
+	if !k.host.CheckHostIP || !direct || isCertificate(key) {
+		return nil
+	}
+	var mismatch *xknownhosts.KeyError
+	if err := k.db.HostKeyCallback()(remote.String(), remote, key); errors.As(err, &mismatch) && len(mismatch.Want) > 0 {
+		want := mismatch.Want[0]
+		return k.refuse(fmt.Errorf("HOST KEY OF ITS ADDRESS DIFFERS: the server shows %s, but %s:%d has %s for %s",
+			describe(key), want.Filename, want.Line, describe(want.Key), remote), "ask its owner; CheckHostIP no leaves addresses out")
+	}
 	return nil
 }
 
@@ -150,8 +202,4 @@ func appendLine(name, line string) error {
 	}
 	_, err = f.WriteString(line + "\n")
 	return errors.Join(err, f.Close())
-}
-
-func describe(key ssh.PublicKey) string {
-	return strings.TrimPrefix(key.Type(), "ssh-") + " " + ssh.FingerprintSHA256(key)
 }

@@ -89,7 +89,9 @@ func (s *session) run() {
 		})
 	}
 	s.err = <-lost
-	if s.err == nil || errors.Is(s.err, io.EOF) {
+	if dead := s.link.conn.death(); dead != nil {
+		s.err = dead
+	} else if s.err == nil || errors.Is(s.err, io.EOF) {
 		s.err = errors.New("the bastion closed the connection")
 	}
 	close(stop)

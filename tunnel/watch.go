@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,14 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		c.heard.Store(int64(time.Since(c.start)))
 	}
 	return n, err
+}
+
+// death tells why a ProxyCommand under the connection ended; nil without one.
+func (c *watchedConn) death() error {
+	if command, ok := c.Conn.(*commandConn); ok {
+		return command.death()
+	}
+	return nil
 }
 
 // quiet is how long nothing was heard.
@@ -67,9 +76,21 @@ const (
 )
 
 var (
-	errNoAnswer = errors.New("no answer for 14 s")
+	errNoAnswer = errors.New("no answer to keepalives")
 	errSlept    = errors.New("no answer after this machine slept")
 )
+
+// aliveTimes are h's keepalive times. ServerAliveInterval may shorten ours and
+// not lengthen them: most who set it want idle connections kept (60 s is
+// common), not to wait four minutes for a dead one to be noticed.
+func (h *host) aliveTimes() (after, wait time.Duration) {
+	after, wait = probeAfter, probeWait
+	if h.AliveInterval > 0 {
+		after = min(after, h.AliveInterval)
+		wait = min(wait, h.AliveInterval*time.Duration(max(1, h.AliveCountMax)))
+	}
+	return after, wait
+}
 
 // keepalive probes l while it is quiet and returns why it is given up, or nil
 // when done is closed. SendRequest has no deadline of its own and blocks for
@@ -80,14 +101,16 @@ func keepalive(l *link, done <-chan struct{}) error {
 	defer tick.Stop()
 	answered := make(chan struct{}, 1)
 	var sent time.Time // of the probe under way, zero for none
-	wait, reason := probeWait, errNoAnswer
+	after, normal := l.host.aliveTimes()
+	wait, reason := normal, fmt.Errorf("%w for %g s", errNoAnswer, (after+normal).Seconds())
+	noAnswer := reason
 	last := time.Now()
 	for {
 		select {
 		case <-done:
 			return nil
 		case <-answered:
-			sent, wait, reason = time.Time{}, probeWait, errNoAnswer
+			sent, wait, reason = time.Time{}, normal, noAnswer
 			continue
 		case <-tick.C:
 		}
@@ -95,10 +118,10 @@ func keepalive(l *link, done <-chan struct{}) error {
 		slept := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
 		last = now
 		if slept > sleepJump {
-			wait, reason = wakeWait, errSlept
+			wait, reason = min(wait, wakeWait), errSlept
 		}
 		switch {
-		case sent.IsZero() && (l.conn.quiet() > probeAfter || slept > sleepJump):
+		case sent.IsZero() && (l.conn.quiet() > after || slept > sleepJump):
 			sent = now
 			go probe(l.Client, answered) // ends with its answer or with l
 		case !sent.IsZero() && now.Sub(sent) > wait && l.conn.quiet() > wait:

@@ -37,6 +37,8 @@ type Server struct {
 	Forward bool
 	// Exec replaces what an exec request does, in tests; nil runs the relay.
 	Exec func(command string, ch ssh.Channel) (exitStatus int)
+	// Login changes how accounts log in, in tests; nil is by key.
+	Login func(*ssh.ServerConfig)
 	// Logger gets a line a login; nil discards.
 	Logger *slog.Logger
 
@@ -57,6 +59,9 @@ func (s *Server) Serve(l net.Listener) error {
 		ServerVersion:     "SSH-2.0-ddbproxy_bastion",
 	}
 	config.AddHostKey(s.HostKey)
+	if s.Login != nil {
+		s.Login(config)
+	}
 	for {
 		conn, err := l.Accept()
 		if err != nil {

@@ -1,0 +1,107 @@
+package tunnel
+
+import (
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// host is one ssh server as ssh's configuration describes it (ssh_config(5)).
+type host struct {
+	Alias        string // as the user wrote it
+	HostName     string
+	User         string
+	Port         string
+	HostKeyAlias string
+
+	IdentityFiles    []string // with tokens expanded; may not exist
+	CertificateFiles []string
+	IdentitiesOnly   bool
+	IdentityAgent    string // socket path, "" for none
+
+	Methods         []string // of login that are enabled, the preferred first
+	PasswordPrompts int
+	BatchMode       bool
+	Quiet           bool // LogLevel below INFO: no banner
+	Unsupported     []string
+
+	UserKnownHosts   []string
+	GlobalKnownHosts []string
+	RevokedHostKeys  string
+	StrictHostKey    string // yes, no, ask, accept-new
+	HashKnownHosts   bool
+	CheckHostIP      bool
+
+	Algorithms algorithms
+
+	ProxyJump      string
+	ProxyCommand   string
+	ConnectTimeout time.Duration // 0 where not configured
+	AliveInterval  time.Duration // 0 where not configured
+	AliveCountMax  int
+	AddressFamily  string // tcp, tcp4, tcp6
+	BindAddress    string
+	BindInterface  string
+
+	// Warnings name what is configured and not honoured here, where that
+	// weakens security or would surprise.
+	Warnings []string
+}
+
+// addr is host:port for dialling.
+func (h *host) addr() string { return net.JoinHostPort(h.HostName, h.Port) }
+
+// String is the server as errors name it.
+func (h *host) String() string { return h.User + "@" + h.addr() }
+
+// keyName is the name under which known_hosts has the server's key.
+func (h *host) keyName() string {
+	if h.HostKeyAlias != "" {
+		return h.HostKeyAlias
+	}
+	return h.HostName
+}
+
+// timeout is how long the server may stay silent until login is through.
+func (h *host) timeout() time.Duration {
+	if h.ConnectTimeout > 0 {
+		return h.ConnectTimeout
+	}
+	return connectTimeout
+}
+
+var environmentVariable = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// expand replaces ~, ${VARIABLE} and the tokens of ssh_config(5), section
+// TOKENS, that make sense in file names.
+func (h *host) expand(s string) string {
+	home, _ := os.UserHomeDir()
+	s = expandHome(s)
+	s = environmentVariable.ReplaceAllStringFunc(s, func(v string) string { return os.Getenv(v[2 : len(v)-1]) })
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	local := ""
+	if u, err := user.Current(); err == nil {
+		local = u.Username
+	}
+	machine, _ := os.Hostname()
+	short, _, _ := strings.Cut(machine, ".")
+	return strings.NewReplacer("%%", "%", "%d", home, "%h", h.HostName, "%n", h.Alias,
+		"%p", h.Port, "%r", h.User, "%u", local, "%k", h.keyName(), "%l", machine, "%L", short,
+		"%i", strconv.Itoa(os.Getuid()), "%j", h.ProxyJump).Replace(s)
+}
+
+// expandHome replaces ~ at the beginning.
+func expandHome(s string) string {
+	if s == "~" || strings.HasPrefix(s, "~/") {
+		home, _ := os.UserHomeDir()
+		return filepath.Join(home, s[1:])
+	}
+	return s
+}

@@ -1,0 +1,134 @@
+package tunnel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
+)
+
+// authentication is one attempt to log in to one host.
+type authentication struct {
+	host    *host
+	ask     asker // nil: nobody to ask
+	offered *offer
+	notice  func(text string)
+
+	allowed []string // what the server would take next
+	partial []string // what it took and did not find enough
+	asked   []string // methods for which a person was asked
+}
+
+// methods are those to use, in the configured order. What asks a person is
+// left out where there is nobody: to begin it could already send a message to
+// somebody's telephone.
+func (a *authentication) methods() []ssh.AuthMethod {
+	var methods []ssh.AuthMethod
+	for _, m := range a.host.Methods {
+		switch {
+		case m == "publickey":
+			methods = append(methods, ssh.PublicKeys(a.offered.signers...))
+		case a.ask == nil:
+		case m == "keyboard-interactive":
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(a.challenge), a.host.PasswordPrompts))
+		case m == "password":
+			methods = append(methods, ssh.RetryableAuthMethod(ssh.PasswordCallback(a.password), a.host.PasswordPrompts))
+		}
+	}
+	return methods
+}
+
+// next is told between attempts what the server would take; it leaves the
+// choice to the order of methods.
+func (a *authentication) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	a.allowed, a.partial = ctx.AllowedMethods, ctx.PartialSuccessMethods
+	return nil, nil
+}
+
+func (a *authentication) noteAsked(method string) {
+	if !slices.Contains(a.asked, method) {
+		a.asked = append(a.asked, method)
+	}
+}
+
+func (a *authentication) password() (string, error) {
+	a.noteAsked("password")
+	return a.ask(fmt.Sprintf("%s's password: ", a.host), true)
+}
+
+// challenge puts the server's questions (RFC 4256) to the person. Each begins
+// with the host, so that a server cannot pose as something else.
+func (a *authentication) challenge(name, instruction string, questions []string, echos []bool) ([]string, error) {
+	a.noteAsked("keyboard-interactive")
+	if len(questions) > 20 {
+		return nil, fmt.Errorf("%d questions at once", len(questions))
+	}
+	a.notice(name)
+	a.notice(instruction)
+	replies := make([]string, len(questions))
+	for i, q := range questions {
+		reply, err := a.ask(fmt.Sprintf("(%s) %s ", a.host, relay.Printable(q, 300)), !echos[i])
+		if err != nil {
+			return nil, err
+		}
+		replies[i] = strings.TrimRight(reply, "\r\n")
+	}
+	return replies, nil
+}
+
+// refused words the server's no.
+func (a *authentication) refused(err error) error {
+	e := &Error{Kind: KindAuth, Host: a.host.String(), Hint: "add the right one to the agent with ssh-add, or give it with -i"}
+	tried := slices.Concat(a.offered.from, a.asked)
+	switch {
+	case len(a.partial) > 0:
+		e.Err = fmt.Errorf("login is not complete after %s: the server also wants %s", strings.Join(a.partial, ", "), strings.Join(a.allowed, " or "))
+	case len(tried) > 0:
+		e.Err = fmt.Errorf("login refused for %s", strings.Join(tried, ", "))
+	default:
+		e.Err = fmt.Errorf("login needs a key, and none was found")
+	}
+	if strings.Contains(err.Error(), "oo many authentication failures") {
+		e.Err = fmt.Errorf("%w (the server gave up after that many)", e.Err)
+		e.Hint = "name the right key by IdentityFile and set IdentitiesOnly yes"
+	}
+	if len(a.offered.skipped) > 0 {
+		e.Err = fmt.Errorf("%w (%s)", e.Err, strings.Join(a.offered.skipped, "; "))
+	}
+	if unsupported := a.host.Unsupported; len(unsupported) > 0 {
+		e.Err = fmt.Errorf("%w (%s: not supported)", e.Err, strings.Join(unsupported, ", "))
+	}
+	var questions []string
+	for _, m := range a.allowed {
+		if m != "publickey" && slices.Contains(a.host.Methods, m) {
+			questions = append(questions, m)
+		}
+	}
+	if a.ask == nil && len(questions) > 0 {
+		e.Err = fmt.Errorf("%w; the server takes %s, which needs a login on a terminal", e.Err, strings.Join(questions, " or "))
+		e.Hint = "start ddbproxy connect again on a terminal"
+		switch {
+		case a.host.BatchMode:
+			e.Hint = "BatchMode yes forbids questions: take it out of this Host"
+		case slices.Contains(a.allowed, "publickey"):
+			e.Hint += ", or add the right key to the agent with ssh-add"
+		}
+	}
+	return e
+}
+
+// showable is a server's text for a person, line by line without what could
+// steer a terminal; "" for nothing.
+func showable(text string) string {
+	const maxLines = 60
+	var lines []string
+	for line := range strings.Lines(text) {
+		if len(lines) < maxLines {
+			lines = append(lines, relay.Printable(line, 300))
+		}
+	}
+	return strings.Trim(strings.Join(lines, "\n"), "\n")
+}
