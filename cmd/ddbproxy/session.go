@@ -95,6 +95,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Progress:    c.progress,
 		Version:     version.String(),
 		Prompter:    prompter,
+		Notice:      func(text string) { c.say("%s", text) },
 		Logger:      log,
 	}
 	// Whose keys these are is found out while ssh logs in.
