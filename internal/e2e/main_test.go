@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,13 +52,14 @@ func runTests(m *testing.M) int {
 // embedded may be older than the source, so they are hidden: a ddbproxy without
 // them uploads the relay that lies beside it.
 func build(dir string) error {
-	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return fmt.Errorf("find the module: %w", err)
 	}
+	module := strings.TrimSpace(string(out))
 	hidden := map[string]string{}
 	for _, kind := range []string{"*.gz", "*.sha256"} {
-		left, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(module)), "internal", "relaybin", "bin", kind))
+		left, err := filepath.Glob(filepath.Join(module, "internal", "relaybin", "bin", kind))
 		if err != nil {
 			return err
 		}
@@ -85,4 +87,22 @@ func build(dir string) error {
 		}
 	}
 	return nil
+}
+
+// lookAtSources keeps "go test" from repeating an old result: it does that until
+// a file changes that a test has looked at, and does not know of our build. What
+// TestMain looks at before it runs the tests does not count.
+func lookAtSources(tb testing.TB) {
+	tb.Helper()
+	for _, room := range []string{"go.mod", "cmd", "proxy", "tunnel", "internal"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", room), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

@@ -44,6 +44,7 @@ type rig struct {
 // newRig builds the scenery; the bastion's door is still missing.
 func newRig(tb testing.TB, config lab.Config) *rig {
 	tb.Helper()
+	lookAtSources(tb)
 	l := lab.New(tb, config)
 	ca, err := edge.NewCA()
 	if err != nil {
