@@ -134,7 +134,7 @@ func normal(h *host) host {
 
 func TestConfigurationThatIsRefused(t *testing.T) {
 	for _, tc := range []struct{ name, config, want string }{
-		{"Match", "Host box\nMatch exec true\n", "config:2: match: Match is for OpenSSH to evaluate"},
+		{"Match", "Host box\nMatch exec true\n", "config:2: match: only OpenSSH can evaluate that"},
 		{"open quote", "IdentityFile \"/a b\n", "config:1: identityfile: a quote without its end"},
 		{"no value", "Port\n", "config:1: port: no value"},
 		{"a circle", "Include CONFIG\n", "more than 16 levels of Include"},

@@ -75,7 +75,7 @@ func (r *configReader) file(name, base string, applies bool, depth int) error {
 		switch {
 		case err != nil:
 		case key == "match":
-			err = errors.New("Match is for OpenSSH to evaluate, and its ssh program is not on PATH")
+			err = errors.New("only OpenSSH can evaluate that, and its ssh program is not on PATH")
 		case key == "host":
 			matching = applies && matchHost(args, r.alias)
 		case key == "include":

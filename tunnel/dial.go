@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -163,7 +164,10 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Cl
 	if err != nil {
 		return nil, err
 	}
-	offered := c.keys.offer(ctx, h, ask)
+	offered := new(offer)
+	if slices.Contains(h.Methods, "publickey") {
+		offered = c.keys.offer(ctx, h, ask)
+	}
 	defer offered.Close()
 	auth := &authentication{host: h, ask: ask, offered: offered, notice: func(text string) { c.show(h, text) }}
 

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,7 +57,8 @@ func (a *authentication) noteAsked(method string) {
 
 func (a *authentication) password() (string, error) {
 	a.noteAsked("password")
-	return a.ask(fmt.Sprintf("%s's password: ", a.host), true)
+	password, err := a.ask(fmt.Sprintf("%s's password: ", a.host), true)
+	return strings.TrimRight(password, "\r\n"), err
 }
 
 // challenge puts the server's questions (RFC 4256) to the person. Each begins
@@ -82,14 +84,17 @@ func (a *authentication) challenge(name, instruction string, questions []string,
 // refused words the server's no.
 func (a *authentication) refused(err error) error {
 	e := &Error{Kind: KindAuth, Host: a.host.String(), Hint: "add the right one to the agent with ssh-add, or give it with -i"}
-	tried := slices.Concat(a.offered.from, a.asked)
 	switch {
 	case len(a.partial) > 0:
 		e.Err = fmt.Errorf("login is not complete after %s: the server also wants %s", strings.Join(a.partial, ", "), strings.Join(a.allowed, " or "))
-	case len(tried) > 0:
-		e.Err = fmt.Errorf("login refused for %s", strings.Join(tried, ", "))
+		e.Hint = ""
+	case len(a.offered.from) > 0:
+		e.Err = fmt.Errorf("login refused for %s", strings.Join(slices.Concat(a.offered.from, a.asked), ", "))
+	case len(a.asked) > 0:
+		e.Err = fmt.Errorf("login refused for %s", strings.Join(a.asked, ", "))
+		e.Hint = "check the user name and what was typed, or give a key with -i"
 	default:
-		e.Err = fmt.Errorf("login needs a key, and none was found")
+		e.Err = errors.New("login needs a key, and none was found")
 	}
 	if strings.Contains(err.Error(), "oo many authentication failures") {
 		e.Err = fmt.Errorf("%w (the server gave up after that many)", e.Err)
@@ -108,7 +113,7 @@ func (a *authentication) refused(err error) error {
 		}
 	}
 	if a.ask == nil && len(questions) > 0 {
-		e.Err = fmt.Errorf("%w; the server takes %s, which needs a login on a terminal", e.Err, strings.Join(questions, " or "))
+		e.Err = fmt.Errorf("%w; the server takes %s, for which a login on a terminal is needed", e.Err, strings.Join(questions, " or "))
 		e.Hint = "start ddbproxy connect again on a terminal"
 		switch {
 		case a.host.BatchMode:

@@ -19,7 +19,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("DDBPROXY_TEST_CARRY") != "" {
+		os.Exit(carry(os.Args[1]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // target is an allowed name; dials to it reach an echo server.
 const target = "dynamodb.eu-west-1.amazonaws.com:443"
@@ -111,6 +116,11 @@ func newScene(t testing.TB) *scene {
 		echoes.Wait()
 	})
 	return sc
+}
+
+// bastionLike is another bastion with the same key and network.
+func (sc *scene) bastionLike(login func(*ssh.ServerConfig)) *bastion.Server {
+	return &bastion.Server{HostKey: sc.bastion.HostKey, Authorized: sc.bastion.Authorized, Dial: sc.bastion.Dial, Login: login}
 }
 
 // serve starts listening, again after a Disconnect.
