@@ -57,6 +57,11 @@ func TestErrorsNameTheHop(t *testing.T) {
 	jump, one := jumpHost(t, "one")
 	host, port, _ := strings.Cut(sc.addr, ":")
 	end := []string{"Host end", "HostName " + host, "Port " + port, "User dev", "ProxyJump one", "UserKnownHostsFile " + sc.knownHosts, "IdentityFile " + sc.key}
+	first := sc.client(t)
+	configure(t, first, append([]string{one}, end...)...)
+	first.Destination = "end"
+	start(t, first) // so both are known to serve
+	first.Close()
 	for _, tc := range []struct {
 		name   string
 		change func()

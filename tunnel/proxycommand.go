@@ -121,18 +121,25 @@ func (c *commandConn) death() error {
 func (c *commandConn) Close() error {
 	c.close.Do(func() {
 		c.in.Close() // the polite way: end of input
+		late := time.NewTimer(killAfter)
+		defer late.Stop()
 		select {
 		case <-c.ended:
 		default:
 			stopGroup(c.cmd)
-			late := time.NewTimer(killAfter)
-			defer late.Stop()
 			select {
 			case <-c.ended:
 			case <-late.C:
 				killGroup(c.cmd)
 				<-c.ended
 			}
+		}
+		// Its last words may still be in the pipe; but what left the group, as
+		// an ssh that stays for ControlPersist does, can hold that open.
+		late.Reset(killAfter)
+		select {
+		case <-c.heard:
+		case <-late.C:
 		}
 		c.closePipes()
 		<-c.heard

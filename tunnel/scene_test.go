@@ -5,13 +5,16 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/bastion"
 	"github.com/skeema/knownhosts"
@@ -127,6 +130,16 @@ func (sc *scene) bastionLike(login func(*ssh.ServerConfig)) *bastion.Server {
 func (sc *scene) serve(t testing.TB, addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
+	// The kernel may have given the port to an outgoing connection meanwhile.
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 500 {
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		<-tick.C
+		l, err = net.Listen("tcp", addr)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
