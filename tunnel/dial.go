@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -64,8 +62,6 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 
 // reach gives a byte stream to h's ssh server.
 func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, io.Closer, error) {
-	dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
-	defer cancel()
 	switch {
 	case h.ProxyCommand != "":
 		conn, err := startProxyCommand(h, c.log())
@@ -93,6 +89,9 @@ func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, i
 		if err != nil {
 			return nil, nil, err
 		}
+		// Only now: the jump host may have asked a person.
+		dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
+		defer cancel()
 		conn, err := under.DialContext(dialCtx, "tcp", h.addr())
 		if err != nil {
 			under.Close()
@@ -105,6 +104,8 @@ func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, i
 	if err != nil {
 		return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "see BindAddress and BindInterface in ~/.ssh/config"}
 	}
+	dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
+	defer cancel()
 	conn, err := d.DialContext(dialCtx, h.AddressFamily, h.addr())
 	if err != nil {
 		return nil, nil, unreachable(ctx, h, err)
@@ -141,106 +142,4 @@ func plain(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// login runs ssh's handshake. A server that stays silent for connectTimeout is
-// given up; a question to the user stops that clock.
-func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Client, error) {
-	// Open questions are counted, so that a person who thinks is not taken for
-	// a silent server.
-	var asking atomic.Int32
-	var ask asker
-	if p := c.Prompter; p != nil {
-		ask = func(question string, secret bool) (string, error) {
-			asking.Add(1)
-			defer asking.Add(-1)
-			return p.Ask(ctx, question, secret)
-		}
-	}
-	if h.BatchMode {
-		ask = nil
-	}
-	keys, err := newHostKeys(h, ask)
-	if err != nil {
-		return nil, err
-	}
-	offered := new(offer)
-	if slices.Contains(h.Methods, "publickey") {
-		offered = c.keys.offer(ctx, h, ask)
-	}
-	defer offered.Close()
-	auth := &authentication{host: h, ask: ask, offered: offered, notice: func(text string) { c.show(h, text) }}
-
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	silence := make(chan struct{})
-	defer close(silence)
-	go conn.closeWhenSilent(h.timeout(), &asking, silence) // ends with silence
-
-	config := &ssh.ClientConfig{
-		Config:            h.Algorithms.config(),
-		User:              h.User,
-		Auth:              auth.methods(),
-		AuthCallback:      auth.next,
-		HostKeyCallback:   keys.check,
-		HostKeyAlgorithms: keys.algorithms(),
-		ClientVersion:     "SSH-2.0-ddbproxy",
-		BannerCallback:    func(text string) error { auth.notice(text); return nil },
-	}
-	sc, chans, reqs, err := ssh.NewClientConn(conn, h.addr(), config)
-	if err == nil {
-		return ssh.NewClient(sc, chans, reqs), nil
-	}
-	var network net.Error
-	cut := errors.Is(err, io.EOF) || errors.As(err, &network)
-	switch {
-	case ctx.Err() != nil:
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: context.Cause(ctx), Passing: true}
-	case keys.refusal != nil:
-		err = keys.refusal
-	case conn.silent.Load() && h.ProxyCommand != "":
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: fmt.Errorf("no answer through its ProxyCommand for %g s", h.timeout().Seconds()), Passing: true,
-			Hint: "try ssh -v " + h.Alias + "; it cannot ask at the terminal here: load its key into the agent, or use ProxyJump"}
-	case conn.silent.Load():
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: fmt.Errorf("connected, but ssh got no answer for %g s", h.timeout().Seconds()), Passing: true, Hint: "check that an ssh server is there"}
-	case (cut || !keys.seen) && conn.death() != nil:
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: conn.death(), Passing: true, Hint: "try ssh -v " + h.Alias}
-	case cut:
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: errors.New("the connection was closed during login"), Passing: true, Hint: "see the server's log (MaxStartups, fail2ban, AllowUsers)"}
-	case keys.seen:
-		err = auth.refused(err)
-	default:
-		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: errors.New(strings.TrimPrefix(err.Error(), "ssh: handshake failed: ")), Hint: "is this an ssh server? give another port as HOST:PORT"}
-	}
-	return nil, err
-}
-
-// show puts a server's text before the person at the terminal while there is
-// one, else into the log.
-func (c *Client) show(h *host, text string) {
-	text = showable(text)
-	switch {
-	case text == "" || h.Quiet:
-	case c.Notice != nil:
-		c.Notice(text)
-	default:
-		c.log().Info("banner", "host", h.String(), "text", text)
-	}
-}
-
-// warn names what h's configuration asks for and does not get, once.
-func (c *Client) warn(h *host) {
-	names := strings.Join(h.Warnings, ", ")
-	if names == "" {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.warned[h.Alias+names] {
-		if c.warned == nil {
-			c.warned = make(map[string]bool)
-		}
-		c.warned[h.Alias+names] = true
-		c.log().Warn("ssh options that are not honoured here", "host", h.Alias, "options", names)
-	}
 }

@@ -142,7 +142,7 @@ func TestHostKeysThatAreNotTrusted(t *testing.T) {
 			return "CheckHostIP yes\nHostName localhost\nAddressFamily inet"
 		}, KindHostKey, "HOST KEY OF ITS ADDRESS DIFFERS"},
 		{"no algorithm in common", func(t *testing.T, sc *scene) string { return "HostKeyAlgorithms rsa-sha2-512" },
-			KindUnreachable, "no common algorithm for host key"},
+			KindUnreachable, "insecure ones are used only where they are named"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sc := newScene(t)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -21,6 +23,20 @@ type authentication struct {
 	allowed []string // what the server would take next
 	partial []string // what it took and did not find enough
 	asked   []string // methods for which a person was asked
+
+	patient atomic.Bool // the server may wait for a person, too
+}
+
+// personTime is how long a server may be silent while it waits for a person's
+// telephone (push messages end after a minute, mostly).
+const personTime = 2 * time.Minute
+
+// limit is how long the server may be silent now.
+func (a *authentication) limit() time.Duration {
+	if a.patient.Load() {
+		return max(personTime, a.host.timeout())
+	}
+	return a.host.timeout()
 }
 
 // methods are those to use, in the configured order. What asks a person is
@@ -46,6 +62,7 @@ func (a *authentication) methods() []ssh.AuthMethod {
 // choice to the order of methods.
 func (a *authentication) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	a.allowed, a.partial = ctx.AllowedMethods, ctx.PartialSuccessMethods
+	a.patient.Store(a.ask != nil && len(a.questions()) > 0)
 	return nil, nil
 }
 
@@ -106,12 +123,7 @@ func (a *authentication) refused(err error) error {
 	if unsupported := a.host.Unsupported; len(unsupported) > 0 {
 		e.Err = fmt.Errorf("%w (%s: not supported)", e.Err, strings.Join(unsupported, ", "))
 	}
-	var questions []string
-	for _, m := range a.allowed {
-		if m != "publickey" && slices.Contains(a.host.Methods, m) {
-			questions = append(questions, m)
-		}
-	}
+	questions := a.questions()
 	if a.ask == nil && len(questions) > 0 {
 		e.Err = fmt.Errorf("%w; the server takes %s, for which a login on a terminal is needed", e.Err, strings.Join(questions, " or "))
 		e.Hint = "start ddbproxy connect again on a terminal"
@@ -123,6 +135,18 @@ func (a *authentication) refused(err error) error {
 		}
 	}
 	return e
+}
+
+// questions are the methods, of those that the server would take next, which
+// ask a person.
+func (a *authentication) questions() []string {
+	var methods []string
+	for _, m := range a.allowed {
+		if m != "publickey" && slices.Contains(a.host.Methods, m) {
+			methods = append(methods, m)
+		}
+	}
+	return methods
 }
 
 // showable is a server's text for a person, line by line without what could

@@ -1,12 +1,12 @@
+//go:build linux
+
 package tunnel
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -84,22 +84,6 @@ func TestErrorsNameTheHop(t *testing.T) {
 			t.Errorf("%s: error %v, want %q of kind %d", tc.name, err, tc.want, tc.kind)
 		}
 	}
-}
-
-// carry is what this test's own program is as a ProxyCommand: standard input and
-// output joined to an address.
-func carry(addr string) int {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	go func() {
-		io.Copy(conn, os.Stdin)
-		conn.(*net.TCPConn).CloseWrite()
-	}()
-	io.Copy(os.Stdout, conn)
-	return 0
 }
 
 // proxied is a client that reaches the scene by a ProxyCommand.

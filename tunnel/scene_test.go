@@ -199,3 +199,19 @@ func ping(ctx context.Context, c *Client) error {
 	}
 	return nil
 }
+
+// carry is what this test's own program is as a ProxyCommand: standard input and
+// output joined to an address.
+func carry(addr string) int {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	go func() {
+		io.Copy(conn, os.Stdin)
+		conn.(*net.TCPConn).CloseWrite()
+	}()
+	io.Copy(os.Stdout, conn)
+	return 0
+}

@@ -44,7 +44,7 @@ func (c *watchedConn) quiet() time.Duration {
 
 // closeWhenSilent closes the connection once nothing was heard for limit while
 // no question was open. It returns then, or when done is closed.
-func (c *watchedConn) closeWhenSilent(limit time.Duration, asking *atomic.Int32, done <-chan struct{}) {
+func (c *watchedConn) closeWhenSilent(limit func() time.Duration, asking *atomic.Int32, done <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -54,7 +54,7 @@ func (c *watchedConn) closeWhenSilent(limit time.Duration, asking *atomic.Int32,
 		case <-tick.C:
 			if asking.Load() > 0 {
 				c.heard.Store(int64(time.Since(c.start)))
-			} else if c.quiet() > limit {
+			} else if c.quiet() > limit() {
 				c.silent.Store(true)
 				c.Close()
 				return
