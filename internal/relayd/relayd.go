@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/version"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -75,11 +78,33 @@ func (p Program) Run(ctx context.Context, args []string) int {
 		Version: version.String(),
 		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
 	}
-	if err := server.Serve(ctx, &stdio{Reader: p.Stdin, Writer: p.Stdout, close: p.Close}); err != nil {
+	if err := p.serve(ctx, server); err != nil {
 		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// serve runs the server until it ends, or for a moment longer than its stream:
+// a read of a standard input that nobody closes cannot be taken back, and a
+// relay whose client fell silent must not stay for it.
+func (p Program) serve(ctx context.Context, server *relay.Server) error {
+	io := &stdio{Reader: p.Stdin, Writer: p.Stdout, close: p.Close, closed: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, io) }()
+	select {
+	case err := <-served:
+		return err
+	case <-io.closed:
+	}
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	select {
+	case err := <-served:
+		return err
+	case <-moment.C:
+		return errors.New("ddbproxy fell silent")
+	}
 }
 
 // check compares this program's own hash: an upload proves with it that it is
@@ -116,10 +141,13 @@ func list(s string) []string {
 type stdio struct {
 	io.Reader
 	io.Writer
-	close func() error
+	close  func() error
+	once   sync.Once
+	closed chan struct{}
 }
 
 func (s *stdio) Close() error {
+	s.once.Do(func() { close(s.closed) })
 	if s.close != nil {
 		return s.close()
 	}

@@ -3,9 +3,12 @@ package relayd
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
@@ -41,6 +44,23 @@ func TestCommandLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEndsThoughStandardInputStaysOpen: os.Stdin blocks, and closing it does not
+// end a read.
+func TestEndsThoughStandardInputStaysOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, silent := io.Pipe()
+		defer silent.Close()
+		p := Program{Stdin: in, Stdout: io.Discard, Stderr: io.Discard, Close: func() error { return nil }}
+		start := time.Now()
+		if code := p.Run(t.Context(), nil); code != 1 {
+			t.Errorf("exit %d, want 1", code)
+		}
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("the relay stayed for %v", took)
+		}
+	})
 }
 
 func lineStarts(text, with string) bool {

@@ -21,6 +21,9 @@ type Client struct {
 	conn *pipeConn
 	h2   *http.ClientConn
 
+	life context.Context // ends with Close
+	end  context.CancelFunc
+
 	mu     sync.Mutex
 	closed bool
 	open   sync.WaitGroup // the streams' goroutines
@@ -95,10 +98,13 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return c.conn, nil },
 		HTTP2: &http.HTTP2Config{
 			MaxReadFrameSize: 64 << 10,
-			SendPingTimeout:  clientPingAfter,
-			PingTimeout:      clientPingWait,
+			// As much as ssh's own window: what nobody reads is held here.
+			MaxReceiveBufferPerStream: 2 << 20,
+			SendPingTimeout:           clientPingAfter,
+			PingTimeout:               clientPingWait,
 		},
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.h2, err = transport.NewClientConn(ctx, "http", "relay:80")
 	if err != nil {
 		c.conn.Close()
@@ -115,6 +121,7 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
+	c.end()
 	c.h2.Close()
 	err := c.conn.Close()
 	c.open.Wait()
@@ -202,6 +209,9 @@ func (c *Client) carry(ctx context.Context, s *stream) {
 		s.end(err)
 		return
 	}
+	// A stream that nobody reads must not hold up Close.
+	stop := context.AfterFunc(c.life, func() { s.end(ErrClosed) })
+	defer stop()
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	_, err = io.CopyBuffer(onlyWriter{s.downIn}, resp.Body, *buf)

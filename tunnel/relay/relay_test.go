@@ -253,6 +253,21 @@ func TestLostRelayEndsStreamsAndDials(t *testing.T) {
 	}
 }
 
+func TestCloseDoesNotWaitForAStreamThatNobodyReads(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	conn, err := c.DialContext(t.Context(), "tcp", listen(t, func(c net.Conn) { c.Write(make([]byte, 64<<10)) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // the rest is on its way
+		t.Fatal(err)
+	}
+	c.Close()
+	if _, err := io.ReadAll(conn); !errors.Is(err, ErrClosed) {
+		t.Errorf("reading on: %v, want ErrClosed", err)
+	}
+}
+
 func TestReadDeadlineLeavesTheStreamUsable(t *testing.T) {
 	c := pair(t, &Server{Allow: allowAll})
 	conn, err := c.DialContext(t.Context(), "tcp", listen(t, echo))

@@ -23,8 +23,9 @@ type stream struct {
 	answered chan struct{} // closed once the relay has answered
 	refusal  error         // valid after answered
 
-	mu  sync.Mutex
-	err error // why downIn was closed; nil for a tidy end
+	once sync.Once // for end
+	mu   sync.Mutex
+	err  error // why downIn was closed; nil for a tidy end
 }
 
 var _ net.Conn = (*stream)(nil)
@@ -36,14 +37,17 @@ func newStream(target string, cancel context.CancelFunc) *stream {
 	return s
 }
 
-// end is the last act of the goroutine that carries the stream.
+// end is the last act of the goroutine that carries the stream, or comes before
+// when the Client is closed.
 func (s *stream) end(err error) {
-	s.mu.Lock()
-	s.err = err
-	s.mu.Unlock()
-	s.downIn.Close()
-	s.upBody.Close()
-	s.cancel()
+	s.once.Do(func() {
+		s.mu.Lock()
+		s.err = err
+		s.mu.Unlock()
+		s.downIn.Close()
+		s.upBody.Close()
+		s.cancel()
+	})
 }
 
 // Read returns io.EOF after a tidy end and the reason after any other.
