@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -37,8 +39,9 @@ var (
 const cacheDirs = `"${XDG_CACHE_HOME:-$HOME/.cache}/ddbproxy" "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/ddbproxy"`
 
 // startCommand runs the relay found on PATH unless onPath is false, else a
-// cached upload named by one of the hashes.
-func startCommand(onPath bool, hashes, args []string) (string, error) {
+// cached upload named by the hash for that machine. A home may be shared by
+// bastions of several architectures.
+func startCommand(onPath bool, hashes map[string]string, args []string) (string, error) {
 	for _, a := range args {
 		if !safeArg.MatchString(a) {
 			return "", fmt.Errorf("relay argument %q has characters that a shell might interpret", a)
@@ -49,8 +52,14 @@ func startCommand(onPath bool, hashes, args []string) (string, error) {
 	if onPath {
 		fmt.Fprintf(&script, "p=$(command -v ddbproxy-relay) && exec \"$p\" %s; ", arguments)
 	}
-	fmt.Fprintf(&script, "for h in %s; do for d in %s; do p=$d/relay-$h; [ -x \"$p\" ] && exec \"$p\" %s; done; done; ",
-		strings.Join(hashes, " "), cacheDirs, arguments)
+	script.WriteString("case $(uname -m) in ")
+	for _, m := range machines {
+		if hash := hashes[m.goarch]; hash != "" {
+			fmt.Fprintf(&script, "%s) h=%s ;; ", strings.Join(m.uname, "|"), hash)
+		}
+	}
+	fmt.Fprintf(&script, "*) h=none ;; esac; for d in %s; do p=$d/relay-$h; [ -f \"$p\" ] && [ -x \"$p\" ] && [ -O \"$p\" ] && exec \"$p\" %s; done; ",
+		cacheDirs, arguments)
 	script.WriteString("echo ddbproxy-relay missing $(uname -s) $(uname -m); exit 127")
 	return "sh -c '" + script.String() + "'", nil
 }
@@ -73,33 +82,59 @@ func uploadCommand(hash string) string {
 	}, "; ") + "'"
 }
 
+// machines are the architectures a relay is built for, as uname -m has them.
+var machines = []struct {
+	goarch string
+	uname  []string
+}{
+	{"amd64", []string{"x86_64", "amd64"}},
+	{"arm64", []string{"aarch64", "arm64"}},
+}
+
 // goArch turns what uname prints into Go's names.
 func goArch(sysname, machine string) (goos, goarch string) {
-	goarch = map[string]string{"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[machine]
-	if goarch == "" {
-		goarch = machine
+	for _, m := range machines {
+		if slices.Contains(m.uname, machine) {
+			machine = m.goarch
+		}
 	}
-	return strings.ToLower(sysname), goarch
+	return strings.ToLower(sysname), machine
 }
+
+// errRefused marks an upload that the bastion refused: another try would end
+// the same.
+var errRefused = errors.New("the bastion refused it")
+
+// uploadStall is how long an upload may stand still.
+const uploadStall = 30 * time.Second
 
 // upload stores p on the far side.
 func (c *Client) upload(ctx context.Context, l *link, p *Program) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { l.conn.Close() })
+	defer stop()
+	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
+	defer stalled.Stop()
 	session, err := l.NewSession()
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	stop := context.AfterFunc(ctx, func() { l.Close() })
-	defer stop()
 	said := new(tail)
 	session.Stdout, session.Stderr = said, said
-	session.Stdin = &progressReader{r: bytes.NewReader(p.Gzip), total: int64(len(p.Gzip)), report: c.Progress}
+	session.Stdin = &progressReader{r: bytes.NewReader(p.Gzip), total: int64(len(p.Gzip)), report: func(done, total int64) {
+		stalled.Reset(uploadStall)
+		if c.Progress != nil {
+			c.Progress(done, total)
+		}
+	}}
 	err = session.Run(uploadCommand(p.Hash))
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if m := failedLine.FindStringSubmatch(said.String()); m != nil {
-		return errors.New(relay.Printable(m[1], 300))
+		return fmt.Errorf("%w: %s", errRefused, relay.Printable(m[1], 300))
 	}
 	if m := uploadedLine.FindStringSubmatch(said.String()); m != nil {
 		c.log().Info("relay uploaded", "path", m[1], "bytes", len(p.Gzip))
@@ -107,7 +142,7 @@ func (c *Client) upload(ctx context.Context, l *link, p *Program) error {
 	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) || err == nil {
-		return fmt.Errorf("the bastion's shell answered %q", relay.Printable(said.String(), 300))
+		return fmt.Errorf("%w: its shell answered %q", errRefused, relay.Printable(said.String(), 300))
 	}
 	return err
 }
@@ -122,7 +157,7 @@ type progressReader struct {
 func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.done += int64(n)
-	if p.report != nil && n > 0 {
+	if n > 0 {
 		p.report(p.done, p.total)
 	}
 	return n, err

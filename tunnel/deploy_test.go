@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +59,7 @@ func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start, err := startCommand(true, []string{"0000", p.Hash}, []string{"-region", "eu-west-1"})
+	start, err := startCommand(true, map[string]string{runtime.GOARCH: p.Hash}, []string{"-region", "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +133,27 @@ func TestUploadThatCannotBeIsExplained(t *testing.T) {
 	}
 }
 
+// TestWhatCannotRunIsNotStarted: a home may be shared with a bastion of another
+// architecture, and a directory has an x bit too.
+func TestWhatCannotRunIsNotStarted(t *testing.T) {
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	start, err := startCommand(true, map[string]string{other: "other", runtime.GOARCH: "ours"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	cache := filepath.Join(home, ".cache/ddbproxy")
+	if err := os.MkdirAll(filepath.Join(cache, "relay-ours"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cache, "relay-other"), []byte("\x7fELF of another machine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out := login(t, "sh", home, start, nil); !missingLine.MatchString(out) {
+		t.Errorf("start: %q, want the missing line", out)
+	}
+}
+
 func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 	p, err := relayFile()
 	if err != nil {
@@ -156,7 +178,7 @@ func TestStartCommandRefusesArgumentsForTheShell(t *testing.T) {
 }
 
 func TestScriptsAreOneWordForEveryLoginShell(t *testing.T) {
-	start, err := startCommand(true, []string{"aa", "bb"}, []string{"-region", "eu-west-1"})
+	start, err := startCommand(true, map[string]string{"amd64": "aa", "arm64": "bb"}, []string{"-region", "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,6 +185,7 @@ func (c *Client) startRelay(ctx context.Context, l *link) (*relay.Client, error)
 		}
 		if err := c.upload(ctx, l, program); err != nil {
 			e.Err = fmt.Errorf("upload of the relay: %w", err)
+			e.Passing = !errors.Is(err, errRefused)
 			return nil, e
 		}
 		uploaded = true
@@ -200,10 +201,10 @@ func (c *Client) program(goos, goarch string) *Program {
 
 // execRelay starts a relay by an exec request and shakes hands with it.
 func (c *Client) execRelay(ctx context.Context, l *link, onPath bool) (*relay.Client, error) {
-	var hashes []string
-	for _, arch := range []string{"amd64", "arm64"} {
-		if p := c.program("linux", arch); p != nil {
-			hashes = append(hashes, p.Hash)
+	hashes := make(map[string]string)
+	for _, m := range machines {
+		if p := c.program("linux", m.goarch); p != nil {
+			hashes[m.goarch] = p.Hash
 		}
 	}
 	command, err := startCommand(onPath, hashes, c.RelayArgs)

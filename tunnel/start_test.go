@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -158,5 +159,30 @@ func TestUnknownHostKeyThatIsDeclinedStopsTheLogin(t *testing.T) {
 	}
 	if _, err := os.Stat(sc.knownHosts); err == nil {
 		t.Error("a declined key was remembered")
+	}
+}
+
+func TestInterruptedUploadIsNoTunnel(t *testing.T) {
+	sc := newScene(t)
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) }) // before the bastion is closed
+	sc.bastion.Forward = true
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		if strings.Contains(command, "umask") { // the upload: nothing is read
+			<-release
+			return 1
+		}
+		io.WriteString(ch, "ddbproxy-relay missing Linux x86_64\n")
+		return 127
+	}
+	c := sc.client(t)
+	c.Program = func(string, string) *Program { return &Program{Gzip: make([]byte, 4<<20), Hash: "00"} }
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	err := c.Start(ctx)
+	c.Close()
+	var e *Error
+	if !errors.As(err, &e) || e.Permanent() {
+		t.Errorf("Start = %v, want a passing error", err)
 	}
 }
