@@ -217,3 +217,35 @@ func marshalled(keys []ssh.PublicKey) (blobs [][]byte) {
 	}
 	return blobs
 }
+
+func TestAgentKeysThatAreNamedGoFirstOrAlone(t *testing.T) {
+	dir := t.TempDir()
+	named, file, stranger := filepath.Join(dir, "named"), filepath.Join(dir, "file"), filepath.Join(dir, "stranger")
+	for _, name := range []string{named, file, stranger} {
+		writeKey(t, name, "")
+	}
+	socket := runAgent(t, agent.AddedKey{PrivateKey: rawKey(t, stranger)}, agent.AddedKey{PrivateKey: rawKey(t, named)})
+	for only, want := range map[bool][]string{
+		false: {named + " in agent", stranger + " in agent", file},
+		true:  {named + " in agent", file},
+	} {
+		var ring keyring
+		o := ring.offer(t.Context(), &host{IdentityAgent: socket, IdentityFiles: []string{file, named}, IdentitiesOnly: only}, nil)
+		o.Close()
+		var got []string
+		for i, s := range o.signers {
+			for _, name := range []string{named, file, stranger} {
+				switch {
+				case !sameKey(s.PublicKey(), publicOf(t, name)):
+				case strings.HasSuffix(o.from[i], " from agent"):
+					got = append(got, name+" in agent")
+				default:
+					got = append(got, name)
+				}
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("IdentitiesOnly %v: offered %v, want %v", only, got, want)
+		}
+	}
+}

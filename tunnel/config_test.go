@@ -19,7 +19,7 @@ func TestBothResolversAgree(t *testing.T) {
 	dir := t.TempDir()
 	spaced := filepath.Join(dir, "known hosts")
 	included := filepath.Join(dir, "included")
-	for name, content := range map[string]string{spaced: "", included: "Port 2201\nHost other\nUser stranger\n"} {
+	for name, content := range map[string]string{spaced: "", included: "Port 2201\nHost other\nUser stranger\nHost b*\nPort 2202\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
