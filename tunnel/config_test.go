@@ -67,7 +67,7 @@ func TestBothResolversAgree(t *testing.T) {
 			h.Methods, h.PasswordPrompts, h.Quiet = []string{"password", "publickey"}, 1, true
 		}},
 		{"keys only", "PasswordAuthentication no\nKbdInteractiveAuthentication no\nGSSAPIAuthentication yes\n", "me@box", func(h *host) {
-			h.Methods, h.Unsupported = []string{"publickey"}, []string{"GSSAPIAuthentication"}
+			h.Methods, h.Unsupported = []string{"publickey"}, []string{"gssapi-with-mic"}
 		}},
 		{"batch", "BatchMode yes\nServerAliveInterval 60\nPubkeyAuthentication no\n", "me@box", func(h *host) {
 			h.BatchMode, h.AliveInterval = true, time.Minute

@@ -27,8 +27,8 @@ type host struct {
 	Methods         []string // of login that are enabled, the preferred first
 	PasswordPrompts int
 	BatchMode       bool
-	Quiet           bool // LogLevel below INFO: no banner
-	Unsupported     []string
+	Quiet           bool     // LogLevel below INFO: no banner
+	Unsupported     []string // methods that are enabled and not there
 
 	UserKnownHosts   []string
 	GlobalKnownHosts []string

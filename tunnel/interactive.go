@@ -22,6 +22,7 @@ type authentication struct {
 
 	allowed []string // what the server would take next
 	partial []string // what it took and did not find enough
+	tried   []string // what it refused
 	asked   []string // methods for which a person was asked
 
 	patient atomic.Bool // the server may wait for a person, too
@@ -61,7 +62,7 @@ func (a *authentication) methods() []ssh.AuthMethod {
 // next is told between attempts what the server would take; it leaves the
 // choice to the order of methods.
 func (a *authentication) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-	a.allowed, a.partial = ctx.AllowedMethods, ctx.PartialSuccessMethods
+	a.allowed, a.partial, a.tried = ctx.AllowedMethods, ctx.PartialSuccessMethods, ctx.TriedMethods
 	a.patient.Store(a.ask != nil && len(a.questions()) > 0)
 	return nil, nil
 }
@@ -105,11 +106,14 @@ func (a *authentication) refused(err error) error {
 	case len(a.partial) > 0:
 		e.Err = fmt.Errorf("login is not complete after %s: the server also wants %s", strings.Join(a.partial, ", "), strings.Join(a.allowed, " or "))
 		e.Hint = ""
-	case len(a.offered.from) > 0:
+	case len(a.offered.from) > 0 && slices.Contains(a.tried, "publickey"):
 		e.Err = fmt.Errorf("login refused for %s", strings.Join(slices.Concat(a.offered.from, a.asked), ", "))
 	case len(a.asked) > 0:
 		e.Err = fmt.Errorf("login refused for %s", strings.Join(a.asked, ", "))
 		e.Hint = "check the user name and what was typed, or give a key with -i"
+	case len(a.allowed) > 0 && !slices.Contains(a.allowed, "publickey"):
+		e.Err = fmt.Errorf("the server takes no key, but %s", strings.Join(a.allowed, ", "))
+		e.Hint = "ask its owner for a way in by key"
 	default:
 		e.Err = errors.New("login needs a key, and none was found")
 	}
@@ -120,19 +124,23 @@ func (a *authentication) refused(err error) error {
 	if len(a.offered.skipped) > 0 {
 		e.Err = fmt.Errorf("%w (%s)", e.Err, strings.Join(a.offered.skipped, "; "))
 	}
-	if unsupported := a.host.Unsupported; len(unsupported) > 0 {
-		e.Err = fmt.Errorf("%w (%s: not supported)", e.Err, strings.Join(unsupported, ", "))
+	for _, m := range a.host.Unsupported {
+		if slices.Contains(a.allowed, m) {
+			e.Err = fmt.Errorf("%w (%s is not supported)", e.Err, m)
+		}
 	}
 	questions := a.questions()
-	if a.ask == nil && len(questions) > 0 {
-		e.Err = fmt.Errorf("%w; the server takes %s, for which a login on a terminal is needed", e.Err, strings.Join(questions, " or "))
+	switch {
+	case a.ask != nil || len(questions) == 0:
+	case slices.Contains(a.allowed, "publickey"):
+		e.Err = fmt.Errorf("%w; the server also takes %s, for which a login on a terminal is needed", e.Err, strings.Join(questions, " or "))
+		e.Hint = "start ddbproxy connect again on a terminal, or add the right key to the agent with ssh-add"
+	default:
+		e.Err = fmt.Errorf("%w; that needs a login on a terminal", e.Err)
 		e.Hint = "start ddbproxy connect again on a terminal"
-		switch {
-		case a.host.BatchMode:
-			e.Hint = "BatchMode yes forbids questions: take it out of this Host"
-		case slices.Contains(a.allowed, "publickey"):
-			e.Hint += ", or add the right key to the agent with ssh-add"
-		}
+	}
+	if a.host.BatchMode && len(questions) > 0 {
+		e.Hint = "BatchMode yes forbids questions: take it out of this Host"
 	}
 	return e
 }

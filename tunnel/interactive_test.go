@@ -106,14 +106,14 @@ func TestLoginOnATerminal(t *testing.T) {
 			[]string{"*HOST's password: ", "*HOST's password: ", "*HOST's password: "}, "login refused for password"},
 		{"NumberOfPasswordPrompts", byPassword, []string{"NumberOfPasswordPrompts 1"}, map[string][]string{"password": {"a", "open sesame"}},
 			[]string{"*HOST's password: "}, "login refused for password"},
-		{"PasswordAuthentication no", byPassword, []string{"PasswordAuthentication no"}, nil, nil, "login needs a key, and none was found"},
+		{"PasswordAuthentication no", byPassword, []string{"PasswordAuthentication no"}, nil, nil, "the server takes no key, but password; ask its owner"},
 		{"BatchMode", byPassword, []string{"BatchMode yes"}, nil, nil, "BatchMode yes forbids questions"},
 		{"questions with a banner", byQuestions, nil, map[string][]string{"Name": {"dev"}, "Code": {" 123 "}},
 			append([]string{"! Private[2J host.\nGo away."}, notices...), ""},
 		{"LogLevel QUIET", byQuestions, []string{"LogLevel QUIET"}, map[string][]string{"Name": {"dev"}, "Code": {" 123 "}},
 			notices[2:], ""},
 		{"KbdInteractiveAuthentication no", byQuestions, []string{"KbdInteractiveAuthentication no"}, nil,
-			[]string{"! Private[2J host.\nGo away."}, "login needs a key"},
+			[]string{"! Private[2J host.\nGo away."}, "the server takes no key, but keyboard-interactive"},
 		{"key and questions", byBoth, []string{"IdentityFile KEY"}, map[string][]string{"Name": {"dev"}, "Code": {" 123 "}}, notices, ""},
 		{"PreferredAuthentications", func(c *ssh.ServerConfig) { key := c.PublicKeyCallback; byPassword(c); c.PublicKeyCallback = key },
 			[]string{"IdentityFile KEY", "PreferredAuthentications password,publickey"}, map[string][]string{"password": {"open sesame"}},
@@ -158,8 +158,14 @@ func TestReconnectDoesNotAskAPerson(t *testing.T) {
 		answers map[string][]string
 		want    string
 	}{
-		{"password", byPassword, map[string][]string{"password": {"open sesame", "open sesame"}}, "the server takes password, for which a login on a terminal is needed; start ddbproxy connect again"},
-		{"key and questions", byBoth, map[string][]string{"Name": {"dev", "dev"}, "Code": {" 123 ", " 123 "}}, "login is not complete after publickey: the server also wants keyboard-interactive; the server takes keyboard-interactive, for which a login on a terminal is needed; start ddbproxy connect again"},
+		{"password", byPassword, map[string][]string{"password": {"open sesame", "open sesame"}}, "the server takes no key, but password; that needs a login on a terminal; start ddbproxy connect again"},
+		{"password or key", func(c *ssh.ServerConfig) {
+			c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, errors.New("no") }
+			check := c.PublicKeyCallback
+			byPassword(c)
+			c.PublicKeyCallback = check
+		}, map[string][]string{"password": {"open sesame"}}, "; the server also takes password, for which a login on a terminal is needed; start ddbproxy connect again on a terminal, or add"},
+		{"key and questions", byBoth, map[string][]string{"Name": {"dev", "dev"}, "Code": {" 123 ", " 123 "}}, "login is not complete after publickey: the server also wants keyboard-interactive; that needs a login on a terminal; start ddbproxy connect again"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			sc := newScene(t)

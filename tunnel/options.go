@@ -142,11 +142,11 @@ func (o options) login(h *host) {
 		case "gssapi-with-mic":
 			// Debian's ssh_config has it on: worth a word only once it is missed.
 			if o.is("gssapiauthentication") {
-				h.Unsupported = append(h.Unsupported, "GSSAPIAuthentication")
+				h.Unsupported = append(h.Unsupported, m)
 			}
 		case "hostbased":
 			if o.is("hostbasedauthentication") {
-				h.Unsupported = append(h.Unsupported, "HostbasedAuthentication")
+				h.Unsupported = append(h.Unsupported, m)
 			}
 		}
 	}
