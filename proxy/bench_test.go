@@ -30,7 +30,7 @@ func BenchmarkVerifyAndSign(b *testing.B) {
 		}
 		sum := sha256.Sum256([]byte(getItem))
 		hash := hex.EncodeToString(sum[:])
-		creds, err := s.authenticate(ctx, r, c, hash)
+		creds, err := s.proved(ctx, r, c, hash)
 		if err != nil {
 			b.Fatal(err)
 		}

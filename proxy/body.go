@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"time"
 )
 
 const (
@@ -14,10 +16,13 @@ const (
 	// maxDrain is how much of a larger body is read, so that its sender, who reads no answer before it has sent
 	// everything, sees ours.
 	maxDrain = 64 << 20
+	// bodyTimeout is what a body may take to arrive from this machine.
+	bodyTimeout = time.Minute
 )
 
 // readBody reads a request's body whole: it must be hashed before the first byte may go on, and kept to be sent again.
-func readBody(r *http.Request) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	defer hurry(w)()
 	tooLarge := &answer{status: http.StatusBadRequest, kind: validation,
 		message: fmt.Sprintf("the request body is larger than %d MiB, the most that is carried; DynamoDB's own limit is 16 MB", maxBody>>20)}
 	if r.ContentLength > maxDrain {
@@ -40,10 +45,28 @@ func readBody(r *http.Request) ([]byte, error) {
 	if err != nil {
 		// The sender has most likely gone; if not, it shall not see a body of its own making cut short.
 		message := "the request body could not be read to its end"
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
 			message = "the request body is shorter than its Content-Length; nothing was sent to AWS"
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			message = fmt.Sprintf("the request body did not arrive within %v; nothing was sent to AWS", bodyTimeout)
 		}
 		return nil, &answer{status: http.StatusBadRequest, kind: validation, message: message, hangUp: true}
 	}
 	return b.Bytes(), nil
+}
+
+// discardBody reads what is left of the body of a request that is refused: its sender may read no answer before it has
+// sent everything. Nothing is kept.
+func discardBody(w http.ResponseWriter, r *http.Request) {
+	defer hurry(w)()
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // whatever stops it, the answer is tried
+}
+
+// hurry gives the body bodyTimeout to arrive; the function returned takes that back. Left set, the deadline would end the
+// watch for the caller's leaving, and with that the request. Not every ResponseWriter has deadlines.
+func hurry(w http.ResponseWriter) (relax func()) {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	return func() { _ = rc.SetReadDeadline(time.Time{}) }
 }

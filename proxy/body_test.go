@@ -33,7 +33,7 @@ func TestBodyLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", size)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.SessionKey.ID), size)
 		if size <= maxDrain {
 			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
 				t.Fatalf("%s: the proxy stopped reading: %v", name, err)
@@ -55,7 +55,7 @@ func TestBodyLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nshort")
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\nshort", claimFor(s.SessionKey.ID))
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,4 +76,33 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// claimFor is a header that names a key and proves nothing.
+func claimFor(keyID string) string {
+	return "AWS4-HMAC-SHA256 Credential=" + keyID + "/20261124/eu-west-1/dynamodb/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature=" + strings.Repeat("0", 64)
+}
+
+// TestBodyOfAnUnknownCallerIsReadAndNotKept: it sees its refusal though it sends everything first.
+func TestBodyOfAnUnknownCallerIsReadAndNotKept(t *testing.T) {
+	t.Parallel()
+	s, _ := newServer(t, newFakeAWS(t))
+	addr := listen(t, s)
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor("AKIANOBODY"), maxBody+1)
+	if _, err := io.CopyN(conn, zeros{}, maxBody+1); err != nil {
+		t.Fatalf("the proxy stopped reading: %v", err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "#UnrecognizedClientException") {
+		t.Errorf("answer = %d %s", resp.StatusCode, body)
+	}
 }

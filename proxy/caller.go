@@ -60,40 +60,48 @@ func (s *Server) isOurs(host string) bool {
 	return slices.ContainsFunc(s.Hosts, func(ours string) bool { return name(ours) == h })
 }
 
-// authenticate proves that the caller holds the session key or the credentials that the proxy holds, and returns the
-// latter for the request to be signed with.
-func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, bodyHash string) (aws.Credentials, error) {
+// secretOf returns the secret that the caller claims to hold: the session key's, or that of the credentials that the proxy
+// holds. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and tells it nothing
+// that the provider of the credentials said: nothing is proved yet.
+func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (string, error) {
 	if s.Credentials == nil {
-		return aws.Credentials{}, refusal(credentialsUnavailable,
+		return "", refusal(credentialsUnavailable,
 			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
 	}
+	token := r.Header.Get("X-Amz-Security-Token")
+	switch {
+	case s.SessionKey.Secret != "" && equal(c.keyID, s.SessionKey.ID):
+		if token != "" {
+			return "", refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+		}
+		return s.SessionKey.Secret, nil
+	case strings.HasPrefix(c.keyID, SessionKeyPrefix):
+		return "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
+	}
+	creds, err := s.credentials(ctx)
+	var a *answer
+	switch {
+	case errors.As(err, &a) && a.kind == credentialsUnavailable:
+		return "", refusal(a.kind, "there are no AWS credentials from "+s.profile()+" now; ddbproxy's own terminal says why")
+	case err != nil:
+		return "", err
+	case !equal(c.keyID, creds.AccessKeyID):
+		return "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" is not the one of "+s.profile()+"; "+getKey)
+	case !equal(token, creds.SessionToken):
+		return "", refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
+	}
+	return creds.SecretAccessKey, nil
+}
+
+// authenticate proves that the caller holds secret, and returns the credentials for the request to be signed with.
+func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, secret, bodyHash string) (aws.Credentials, error) {
 	if err := c.checkForm(r, bodyHash, s.clock); err != nil {
 		return aws.Credentials{}, err
 	}
-	token := r.Header.Get("X-Amz-Security-Token")
-	if s.SessionKey.Secret != "" && equal(c.keyID, s.SessionKey.ID) {
-		switch {
-		case token != "":
-			return aws.Credentials{}, refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
-		case !c.matches(r, bodyHash, s.derived.from(s.SessionKey.Secret, c)):
-			return aws.Credentials{}, mismatch(c)
-		}
-		return s.credentials(ctx)
-	}
-	creds, err := s.credentials(ctx)
-	switch {
-	case err != nil:
-		return aws.Credentials{}, err
-	case strings.HasPrefix(c.keyID, "DDBPROXY"):
-		return aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
-	case !equal(c.keyID, creds.AccessKeyID):
-		return aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" is not the one of "+s.profile()+"; "+getKey)
-	case !equal(token, creds.SessionToken):
-		return aws.Credentials{}, refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
-	case !c.matches(r, bodyHash, s.derived.from(creds.SecretAccessKey, c)):
+	if !c.matches(r, bodyHash, s.derived.from(secret, c)) {
 		return aws.Credentials{}, mismatch(c)
 	}
-	return creds, nil
+	return s.credentials(ctx)
 }
 
 func mismatch(c claim) error {
@@ -123,7 +131,11 @@ func (s *Server) credentials(ctx context.Context) (aws.Credentials, error) {
 	if errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
 		return aws.Credentials{}, refusal(credentialsExpired, "the credentials that "+s.profile()+" is built on have expired; renew them and try again")
 	}
-	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+s.profile()+": "+oneLine(err.Error(), 300))
+	reason := oneLine(err.Error(), 300)
+	if last := s.complaint.Swap(&reason); last == nil || *last != reason { // once, not for each request
+		s.Logger.Warn("no AWS credentials", "profile", s.profile(), "err", reason)
+	}
+	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+s.profile()+": "+reason)
 }
 
 // ssoExpired reports whether only a login helps. Legacy SSO profiles have a type for it; those with an sso-session have

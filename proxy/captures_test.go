@@ -9,12 +9,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 // A capture is one request of a real client.
@@ -152,7 +155,7 @@ func accepts(s *Server, raw []byte) bool {
 	if err != nil {
 		return false
 	}
-	body, err := readBody(r)
+	body, err := readBody(httptest.NewRecorder(), r)
 	if err != nil {
 		return false
 	}
@@ -161,7 +164,7 @@ func accepts(s *Server, raw []byte) bool {
 		return false
 	}
 	sum := sha256.Sum256(body)
-	_, err = s.authenticate(context.Background(), r, c, hex.EncodeToString(sum[:]))
+	_, err = s.proved(context.Background(), r, c, hex.EncodeToString(sum[:]))
 	return err == nil
 }
 
@@ -212,4 +215,13 @@ func signedSpans(t testing.TB, raw []byte) [][2]int {
 		t.Fatalf("found %d of the signed headers %q", found, names)
 	}
 	return spans
+}
+
+// proved asks both questions that a request is asked, whose secret and whether it was used.
+func (s *Server) proved(ctx context.Context, r *http.Request, c claim, bodyHash string) (aws.Credentials, error) {
+	secret, err := s.secretOf(ctx, r, c)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	return s.authenticate(ctx, r, c, secret, bodyHash)
 }

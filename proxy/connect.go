@@ -15,10 +15,19 @@ import (
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
 
+// maxTunnels leaves room for endpoint mode among the streams that a relay carries: nothing ends an idle tunnel.
+const maxTunnels = 500
+
 // serveConnect is proxy mode (HTTPS_PROXY): a tunnel to a DynamoDB endpoint, in which the caller's own TLS and signature
 // pass untouched. The target is taken from the request line, because Python sends HTTP/1.0 without a Host header.
 func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request, e *entry) {
 	e.target = r.RequestURI
+	if s.tunnels.Add(1) > maxTunnels {
+		s.tunnels.Add(-1)
+		s.refuseConnect(w, e, http.StatusServiceUnavailable, fmt.Sprintf("local: %d tunnels are open already; close some clients", maxTunnels))
+		return
+	}
+	defer s.tunnels.Add(-1)
 	dial := s.dial
 	if err := s.allow().Check(e.target); err != nil {
 		if s.DialOther == nil {

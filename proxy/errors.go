@@ -121,7 +121,7 @@ func cborMap(pairs ...string) []byte {
 
 // oneLine makes text from elsewhere fit for a message: one line and bounded.
 func oneLine(s string, most int) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || !strconv.IsPrint(r) }), " ")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -12,10 +12,13 @@ type Key struct {
 	Secret string
 }
 
+// SessionKeyPrefix begins the ID of every session key.
+const SessionKeyPrefix = "DDBPROXY"
+
 // NewKey returns a random key. Its ID has 20 characters and begins with DDBPROXY, so that one found in a log or a
 // configuration file explains itself.
 func NewKey() Key {
-	return Key{ID: "DDBPROXY" + rand.Text()[:12], Secret: (rand.Text() + rand.Text())[:40]}
+	return Key{ID: SessionKeyPrefix + rand.Text()[:12], Secret: (rand.Text() + rand.Text())[:40]}
 }
 
 // String returns the ID only, so that a printed Key gives nothing away.

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,7 +70,9 @@ type Server struct {
 	endpoint    endpoint.Endpoint
 	endpointErr error
 	warming     sync.Once
-	life        context.Context // ends with Close; requests, dials and tunnels end with it
+	complaint   atomic.Pointer[string] // the provider's last, as logged
+	tunnels     atomic.Int64           // of proxy mode
+	life        context.Context        // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
 	mu     sync.Mutex
@@ -110,6 +113,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			a = &answer{status: http.StatusInternalServerError, kind: internalError, message: "local: " + err.Error()}
 		}
+		if !a.hangUp {
+			discardBody(w, r)
+		}
 		e.status, e.bytes = a.status, int64(a.send(w, r, e.id, s.clock))
 		return
 	}
@@ -120,7 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve is the one way of an endpoint-mode request: guard, body, signature, route, new signature, AWS. It returns AWS's
+// serve is the one way of an endpoint-mode request: guard, claim, body, signature, route, new signature, AWS. It returns AWS's
 // answer, or an error which is an *answer if the caller is to see it, or neither when it has answered itself.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.Response, error) {
 	if r.ProtoMajor == 2 || r.Method == "PRI" {
@@ -139,10 +145,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 		fmt.Fprintln(w, strings.TrimSpace("ddbproxy: ready for DynamoDB "+strings.Join(s.Regions, " ")))
 		return nil, nil
 	}
-	body, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
 	c, err := parseAuthorization(r.Header.Get("Authorization"))
 	e.keyID = c.keyID
 	switch {
@@ -154,9 +156,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	case r.Method != http.MethodPost:
 		return nil, refusal(unknownOperation, "the method is not POST; use an AWS client")
 	}
+	secret, err := s.secretOf(r.Context(), r, c)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(body)
 	bodyHash := hex.EncodeToString(sum[:])
-	creds, err := s.authenticate(r.Context(), r, c, bodyHash)
+	creds, err := s.authenticate(r.Context(), r, c, secret, bodyHash)
 	if err != nil {
 		return nil, err
 	}

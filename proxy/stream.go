@@ -16,6 +16,9 @@ var hopByHop = map[string]bool{
 // stream writes AWS's answer to the caller as it arrives, byte for byte: X-Amz-Crc32 covers what was on the wire. An
 // error after the header has gone out is for the caller to see as a broken body, never as a short one.
 func stream(w http.ResponseWriter, resp *http.Response) (written int64, err error) {
+	if resp.StatusCode < 200 || resp.StatusCode > 999 { // WriteHeader would panic
+		return 0, fmt.Errorf("the answer's status %d is none", resp.StatusCode)
+	}
 	h := w.Header()
 	// net/http adds these two where they are absent; a nil entry stops it.
 	h["Content-Type"], h["Date"] = nil, nil
