@@ -37,8 +37,9 @@ type Client struct {
 
 	// Version is said in the hello line to the relay.
 	Version string
-	// Prompter asks for passphrases and about unknown host keys. It is used
-	// during Start only: later there may be nobody at the terminal.
+	// Prompter asks for passphrases, passwords and codes, and about unknown host
+	// keys. It is used during Start only: later there may be nobody at the
+	// terminal.
 	Prompter Prompter
 	// Notice shows a person what a server says before login, in lines without
 	// control characters; nil logs it. It is used during Start only.
