@@ -14,9 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 
+	"github.com/ddbproxy/ddbproxy/proxy"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel"
 )
@@ -51,9 +53,14 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 			c.ExpiryWindow, c.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
 		}),
 		config.WithAssumeRoleCredentialOptions(func(a *stscreds.AssumeRoleOptions) {
+			if a.Duration == 0 {
+				a.Duration = time.Hour // as the AWS CLI; the SDK's own is 15 minutes
+			}
 			a.TokenProvider = func() (string, error) {
-				if prompter == nil {
-					return "", errors.New("an MFA code is needed and there is no terminal to ask for it; log in again with ddbproxy connect on one")
+				// Later a question would reach nobody who expects it, and any
+				// program on this machine could raise it.
+				if prompter == nil || o.up.Load() {
+					return "", errors.New("an MFA code is needed; restart ddbproxy connect on a terminal")
 				}
 				code, err := prompter.Ask(ctx, "MFA code for "+aws.ToString(a.SerialNumber)+": ", false)
 				return strings.TrimSpace(code), err
@@ -126,13 +133,21 @@ func loadRoots(flag string) (*x509.CertPool, string, error) {
 	return roots, name, nil
 }
 
-// explained puts the SDK's complaint about instance metadata, where its search
-// ends, into words that fit a laptop.
+// explained words the provider's errors for a laptop.
 type explained struct{ aws.CredentialsProvider }
 
 func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	creds, err := p.CredentialsProvider.Retrieve(ctx)
-	if err != nil && strings.Contains(err.Error(), "EC2 IMDS") {
+	var process *processcreds.ProviderError
+	switch {
+	case err == nil && strings.HasPrefix(creds.AccessKeyID, proxy.SessionKeyPrefix):
+		// The shell did eval "$(ddbproxy env)" for another session.
+		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID is the key of a ddbproxy session, which AWS does not know; unset it, or start ddbproxy in another shell")
+	case errors.As(err, &process):
+		// The SDK's text has all that the process printed, keys included.
+		return creds, errors.New("the credential_process of the profile failed, or printed something that is not its JSON; run it by hand to see")
+	case err != nil && strings.Contains(err.Error(), "EC2 IMDS"):
+		// Where the SDK's search ends is no place for a laptop.
 		return creds, errors.New("none found in the environment, ~/.aws/credentials or ~/.aws/config; run aws configure, or name a profile with --profile")
 	}
 	return creds, err

@@ -19,14 +19,17 @@ type console struct {
 	out io.Writer
 	err io.Writer
 
-	mu sync.Mutex // one question or line at a time
+	mu       sync.Mutex // one line at a time
+	question sync.Mutex // one question at a time; lines may come in between
 }
 
 // say prints a line for a person.
-func (c *console) say(format string, args ...any) {
+func (c *console) say(format string, args ...any) { c.print(fmt.Sprintf(format, args...) + "\n") }
+
+func (c *console) print(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.err, format+"\n", args...)
+	io.WriteString(c.err, text)
 }
 
 // interactive reports whether err is a terminal.
@@ -80,10 +83,10 @@ var errInterrupted = errors.New("interrupted")
 
 // Ask implements tunnel.Prompter.
 func (t *terminal) Ask(ctx context.Context, question string, secret bool) (string, error) {
-	t.console.mu.Lock()
-	defer t.console.mu.Unlock()
+	t.console.question.Lock()
+	defer t.console.question.Unlock()
 	fd := int(t.tty.Fd())
-	fmt.Fprint(t.console.err, question)
+	t.console.print(question)
 	if secret {
 		state, err := term.GetState(fd)
 		if err == nil {
@@ -108,11 +111,11 @@ func (t *terminal) Ask(ctx context.Context, question string, secret bool) (strin
 	select {
 	case r := <-answered:
 		if secret {
-			fmt.Fprintln(t.console.err)
+			t.console.print("\n")
 		}
 		return r.text, r.err
 	case <-ctx.Done():
-		fmt.Fprintln(t.console.err)
+		t.console.print("\n")
 		return "", errInterrupted
 	}
 }

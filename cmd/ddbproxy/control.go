@@ -24,7 +24,7 @@ type sessionInfo struct {
 }
 
 // control answers on a unix socket in the user's runtime directory, named by
-// the session's port.
+// the session's first address.
 type control struct {
 	server *http.Server
 	done   chan struct{}
@@ -51,13 +51,13 @@ func runtimeDir() (string, error) {
 	return dir, nil
 }
 
-func newControl(port string, info sessionInfo) (*control, error) {
+func newControl(addr string, info sessionInfo) (*control, error) {
 	dir, err := runtimeDir()
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Join(dir, port+".sock")
-	// We hold the port, so a socket of its name is a dead session's.
+	name := filepath.Join(dir, strings.ReplaceAll(addr, ":", "-")+".sock") // no colons in Windows' names
+	// We hold the address, so a socket of its name is a dead session's.
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -147,5 +147,5 @@ func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	for _, s := range found {
 		urls = append(urls, s.URL)
 	}
-	return sessionInfo{}, usageError("choose one by its port: ddbproxy env --port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
+	return sessionInfo{}, usageError("choose one by its port: ddbproxy env --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -27,17 +28,23 @@ boto3, and the SDKs for JavaScript 3 and Go 2. Older ones need the option too.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), `export AWS_ENDPOINT_URL_DYNAMODB='%[1]s'
-export AWS_ENDPOINT_URL_DYNAMODB_STREAMS='%[1]s'
-export AWS_REGION='%[2]s'
-export AWS_DEFAULT_REGION='%[2]s'
-export AWS_ACCESS_KEY_ID='%[3]s'
-export AWS_SECRET_ACCESS_KEY='%[4]s'
-unset AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_USE_FIPS_ENDPOINT AWS_USE_DUALSTACK_ENDPOINT
-`, s.URL, s.Region, s.KeyID, s.Secret)
+			for _, v := range []struct{ name, value string }{
+				{"AWS_ENDPOINT_URL_DYNAMODB", s.URL},
+				{"AWS_ENDPOINT_URL_DYNAMODB_STREAMS", s.URL},
+				{"AWS_REGION", s.Region},
+				{"AWS_DEFAULT_REGION", s.Region},
+				{"AWS_ACCESS_KEY_ID", s.KeyID},
+				{"AWS_SECRET_ACCESS_KEY", s.Secret},
+			} {
+				fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", v.name, shellQuote(v.value))
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "unset AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS AWS_USE_FIPS_ENDPOINT AWS_USE_DUALSTACK_ENDPOINT")
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&port, "port", "", "the session's local `port`, where several are running")
+	cmd.Flags().StringVar(&port, "local-port", "", "the session's local `port`, where several are running")
 	return cmd
 }
+
+// shellQuote makes one word of s for every shell of the Bourne family.
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 )
@@ -138,5 +137,5 @@ func endpointURL(ls []net.Listener) string {
 	if host == "127.0.0.1" || host == "::1" {
 		host = "localhost"
 	}
-	return "http://" + strings.TrimSuffix(net.JoinHostPort(host, port), ":80")
+	return "http://" + net.JoinHostPort(host, port)
 }

@@ -150,8 +150,8 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "DDBPROXY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, set := os.LookupEnv(name)
-		if !set || f.Changed || err != nil || f.Name == "help" {
+		value := os.Getenv(name)
+		if value == "" || f.Changed || err != nil || f.Name == "help" {
 			return
 		}
 		if serr := flags.Set(f.Name, value); serr != nil {

@@ -20,6 +20,8 @@ const (
 	// warmTimeout bounds the first look at DynamoDB; what takes longer is told
 	// and goes on by itself.
 	warmTimeout = 15 * time.Second
+	// askTimeout is what a person may take to answer for the credentials.
+	askTimeout = time.Minute
 	// drainTimeout bounds the end: requests in flight may finish in it.
 	drainTimeout = 10 * time.Second
 	// idleTimeout outlasts the clients' own (90 s in Go): the side that closes
@@ -127,17 +129,18 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
 	}
 	err = s.look(ctx, c)
-	<-identified
-	stop()
 	if err == nil {
-		err = s.serve(listeners, log, settings.regions[0])
+		s.serve(listeners, log, settings.regions[0])
 	}
+	<-identified // answers do not wait for it, the greeting does
+	stop()
 	if err != nil {
 		closeAll()
 		s.proxy.Close()
 		s.tunnel.Close()
 		return nil, err
 	}
+	o.up.Store(true)
 	return s, nil
 }
 
@@ -169,7 +172,7 @@ func (s *session) look(ctx context.Context, c *console) error {
 // identify tells whose credentials there are. None are needed to stay up:
 // proxy mode has no use for them, and an SSO login may come later.
 func identify(ctx context.Context, c *console, settings *awsSettings) string {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	creds, err := settings.credentials.Retrieve(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -183,10 +186,9 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 }
 
 // serve starts answering.
-func (s *session) serve(listeners []net.Listener, log *slog.Logger, region string) error {
-	_, port, _ := net.SplitHostPort(listeners[0].Addr().String())
+func (s *session) serve(listeners []net.Listener, log *slog.Logger, region string) {
 	var err error
-	if s.control, err = newControl(port, sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}); err != nil {
+	if s.control, err = newControl(listeners[0].Addr().String(), sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}); err != nil {
 		log.Warn("ddbproxy env will not find this session", "err", err)
 	}
 	s.server = &http.Server{
@@ -198,7 +200,6 @@ func (s *session) serve(listeners []net.Listener, log *slog.Logger, region strin
 	for _, l := range listeners {
 		s.serving.Go(func() { s.server.Serve(&sniffing{l, log}) })
 	}
-	return nil
 }
 
 // close lets requests in flight finish, then ends everything.
