@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
 // Prompter asks the person at the terminal. A nil Prompter means that there is
@@ -61,7 +60,7 @@ func (o *offer) add(h *host, s ssh.Signer, from string) {
 // knows no plain key, and each refused key counts towards MaxAuthTries. Within
 // each of the two the order is OpenSSH's: agent keys that the configuration
 // names, other agent keys unless IdentitiesOnly, then key files.
-func (r *keyring) offer(ctx context.Context, h *host, ask asker) *offer {
+func (r *keyring) offer(ctx context.Context, h *host, ask asker, asking *atomic.Int32) *offer {
 	o := new(offer)
 	var files []*fileKey
 	for _, name := range h.IdentityFiles {
@@ -74,7 +73,7 @@ func (r *keyring) offer(ctx context.Context, h *host, ask asker) *offer {
 		}
 	}
 	certificates := o.readCertificates(h)
-	fromAgent := o.askAgent(ctx, h)
+	fromAgent := o.askAgent(ctx, h, asking)
 	named := func(s ssh.Signer) bool {
 		return slices.ContainsFunc(files, func(f *fileKey) bool { return sameKey(f.public, s.PublicKey()) }) ||
 			slices.ContainsFunc(certificates, func(c certificate) bool { return sameKey(c.Certificate, s.PublicKey()) })
@@ -111,25 +110,6 @@ func (r *keyring) offer(ctx context.Context, h *host, ask asker) *offer {
 		}
 	}
 	return o
-}
-
-// askAgent lists the agent's keys, none without an agent.
-func (o *offer) askAgent(ctx context.Context, h *host) []ssh.Signer {
-	if h.IdentityAgent == "" {
-		return nil
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", h.IdentityAgent)
-	if err != nil {
-		o.skipped = append(o.skipped, "agent: "+err.Error())
-		return nil
-	}
-	o.agent = conn
-	signers, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		o.skipped = append(o.skipped, "agent: "+err.Error())
-	}
-	return signers
 }
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }

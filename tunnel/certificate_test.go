@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,7 +201,7 @@ func TestCertificatesAreOfferedBeforeKeys(t *testing.T) {
 	cert := certify(t, newKey(t), publicOf(t, sc.key), nil)
 	writeCertificate(t, sc.key+"-cert.pub", cert)
 	var ring keyring
-	o := ring.offer(t.Context(), &host{IdentityFiles: []string{other, sc.key}}, nil)
+	o := ring.offer(t.Context(), &host{IdentityFiles: []string{other, sc.key}}, nil, new(atomic.Int32))
 	defer o.Close()
 	var got []ssh.PublicKey
 	for _, s := range o.signers {
@@ -230,7 +231,7 @@ func TestAgentKeysThatAreNamedGoFirstOrAlone(t *testing.T) {
 		true:  {named + " in agent", file},
 	} {
 		var ring keyring
-		o := ring.offer(t.Context(), &host{IdentityAgent: socket, IdentityFiles: []string{file, named}, IdentitiesOnly: only}, nil)
+		o := ring.offer(t.Context(), &host{IdentityAgent: socket, IdentityFiles: []string{file, named}, IdentitiesOnly: only}, nil, new(atomic.Int32))
 		o.Close()
 		var got []string
 		for i, s := range o.signers {

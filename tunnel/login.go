@@ -36,7 +36,7 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Cl
 	}
 	offered := new(offer)
 	if slices.Contains(h.Methods, "publickey") {
-		offered = c.keys.offer(ctx, h, ask)
+		offered = c.keys.offer(ctx, h, ask, &asking)
 	}
 	defer offered.Close()
 	auth := &authentication{host: h, ask: ask, offered: offered, notice: func(text string) { c.show(h, text) }}
