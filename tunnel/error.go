@@ -3,6 +3,8 @@ package tunnel
 import (
 	"errors"
 	"fmt"
+
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // Kind says what went wrong, for callers that decide on it (exit codes).
@@ -28,12 +30,13 @@ type Error struct {
 	Passing bool
 }
 
+// Error is one printable line: parts of it may be the server's own words.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s: %s: %v", e.Hop(), e.Host, e.Err)
 	if e.Hint != "" {
 		text += "; " + e.Hint
 	}
-	return text
+	return relay.Printable(text, 1000)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -175,6 +175,10 @@ func (k *hostKeys) remember(key ssh.PublicKey) error {
 	}
 	file := k.host.UserKnownHosts[0]
 	name := xknownhosts.Normalize(k.lookupName())
+	// sshd(8): each of these has a meaning of its own in that file.
+	if strings.ContainsAny(name, " \t\r\n*?!,#|@") {
+		return k.refuse(fmt.Errorf("its host key cannot be remembered under the name %q", name), "give it a HostKeyAlias of letters and digits")
+	}
 	if k.host.HashKnownHosts {
 		name = xknownhosts.HashHostname(name)
 	}

@@ -210,3 +210,18 @@ func (sc *scene) again(t *testing.T, config []string) *Client {
 	configure(t, c, config...)
 	return c
 }
+
+// A name with a meaning of its own would trust the key for other hosts, or
+// make the file unreadable.
+func TestHostKeyIsNotRememberedUnderAPattern(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	for _, alias := range []string{"*", "a b", "!x", "a,b", "#", "@revoked", "|1|x"} {
+		k := &hostKeys{host: &host{HostKeyAlias: alias, HostName: "h", Port: "22", UserKnownHosts: []string{file}}}
+		if err := k.remember(newKey(t).PublicKey()); err == nil {
+			t.Errorf("a key was remembered under %q", alias)
+		}
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("something was written")
+	}
+}
