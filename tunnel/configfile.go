@@ -82,12 +82,27 @@ func (r *configReader) file(name, base string, applies bool, depth int) error {
 		case matching:
 			r.set(key, args)
 		}
+		var known *lineError
+		if err != nil && !errors.As(err, &known) { // an included file's error has its place already
+			err = &lineError{name, number, key, err}
+		}
 		if err != nil {
-			return fmt.Errorf("%s:%d: %s: %w", name, number, key, err)
+			return err
 		}
 	}
 	return nil
 }
+
+// lineError is an error in a configuration file, with its place.
+type lineError struct {
+	file string
+	line int
+	key  string
+	err  error
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("%s:%d: %s: %v", e.file, e.line, e.key, e.err) }
+func (e *lineError) Unwrap() error { return e.err }
 
 func (r *configReader) include(patterns []string, base string, applies bool, depth int) error {
 	for _, pattern := range patterns {
