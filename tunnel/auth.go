@@ -37,6 +37,7 @@ type offer struct {
 	from    []string // describes signers[i]
 	agent   io.Closer
 	skipped []string // why a key could not be used
+	files   []*fileKey
 }
 
 func (o *offer) Close() {
@@ -72,6 +73,7 @@ func (r *keyring) offer(ctx context.Context, h *host, ask asker, asking *atomic.
 			o.skipped = append(o.skipped, err.Error())
 		}
 	}
+	o.files = files
 	certificates := o.readCertificates(h)
 	fromAgent := o.askAgent(ctx, h, asking)
 	named := func(s ssh.Signer) bool {
@@ -107,6 +109,8 @@ func (r *keyring) offer(ctx context.Context, h *host, ask asker, asking *atomic.
 			o.add(h, f, f.name)
 		case f.pem != nil:
 			o.skipped = append(o.skipped, f.name+" is encrypted and there is no terminal to ask for its passphrase")
+		default:
+			o.skipped = append(o.skipped, f.name+" is a public key, and no agent has its private half")
 		}
 	}
 	return o

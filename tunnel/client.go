@@ -210,6 +210,7 @@ func (c *Client) keep(ctx context.Context, s *session) {
 
 // reopen tries until it has a session; nil when ctx ended.
 func (c *Client) reopen(ctx context.Context) *session {
+	last := ""
 	for attempt := 0; ; attempt++ {
 		s, err := c.open(ctx)
 		if err == nil {
@@ -221,7 +222,11 @@ func (c *Client) reopen(ctx context.Context) *session {
 			c.set(nil, ErrClosed)
 			return nil
 		}
-		c.log().Warn("reconnect", "attempt", attempt+1, "err", err)
+		level := slog.LevelInfo // the same reason again is for -v only
+		if err.Error() != last {
+			level, last = slog.LevelWarn, err.Error()
+		}
+		c.log().Log(ctx, level, "reconnect", "attempt", attempt+1, "err", err)
 		c.set(nil, err)
 		if !c.pause(ctx, attempt) {
 			c.set(nil, ErrClosed)

@@ -32,20 +32,31 @@ func (l lookup) resolve(ctx context.Context, destination string) (*host, error) 
 	ssh, err := exec.LookPath("ssh")
 	if err == nil && !l.builtin {
 		o, err = l.askSSH(ctx, ssh, target, port)
+		if ctx.Err() != nil {
+			return nil, &Error{Kind: KindUnreachable, Host: destination, Err: context.Cause(ctx), Passing: true}
+		}
 		if err != nil {
-			return nil, &Error{Kind: KindConfig, Host: destination, Err: fmt.Errorf("ssh -G: %w", err), Hint: "mend ~/.ssh/config"}
+			return nil, &Error{Kind: KindConfig, Host: destination, Err: fmt.Errorf("ssh -G: %w", err), Hint: "fix " + l.fileName()}
 		}
 	} else {
 		o, err = l.readFiles(target, port)
 		if err != nil {
-			return nil, &Error{Kind: KindConfig, Host: destination, Err: err, Hint: "mend that file, or install OpenSSH's client: then it is asked"}
+			return nil, &Error{Kind: KindConfig, Host: destination, Err: err, Hint: "fix that file, or install OpenSSH's client: then it is asked"}
 		}
 	}
 	h, err := o.host(bareHost(target))
 	if err != nil {
-		return nil, &Error{Kind: KindConfig, Host: destination, Err: err, Hint: "mend ~/.ssh/config"}
+		return nil, &Error{Kind: KindConfig, Host: destination, Err: err, Hint: "fix " + l.fileName()}
 	}
 	return h, l.finish(h)
+}
+
+// fileName is the configuration file to look into.
+func (l lookup) fileName() string {
+	if l.configFile != "" {
+		return l.configFile
+	}
+	return "~/.ssh/config"
 }
 
 // askSSH runs ssh -G. Lists of algorithms are kept only where they differ from

@@ -46,6 +46,9 @@ func splitDestination(s string) (target, port string, err error) {
 	if hostPart == "" {
 		return "", "", errors.New("no host name")
 	}
+	if userPart == "@" {
+		return "", "", errors.New("no user name before the @")
+	}
 	if strings.HasPrefix(userPart, "-") || strings.HasPrefix(hostPart, "-") ||
 		strings.ContainsAny(userPart+hostPart, " \t\r\n'\"`$;&|<>(){}\\*?!#/") {
 		return "", "", errors.New("not a host name")

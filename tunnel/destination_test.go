@@ -20,6 +20,7 @@ func TestSplitDestination(t *testing.T) {
 		{"bastion:70000", "", "", `"70000" is not a port`},
 		{"", "", "", "no host name"},
 		{"dev@", "", "", "no host name"},
+		{"@bastion", "", "", "no user name before the @"},
 		{"-v", "", "", "not a host name"},
 		{"a b", "", "", "not a host name"},
 		{"$(id)", "", "", "not a host name"},

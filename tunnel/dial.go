@@ -66,7 +66,7 @@ func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, i
 	case h.ProxyCommand != "":
 		conn, err := startProxyCommand(h, c.log())
 		if err != nil {
-			return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend its ProxyCommand"}
+			return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix its ProxyCommand"}
 		}
 		return watch(conn), nil, nil
 	case h.ProxyJump != "":

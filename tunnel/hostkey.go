@@ -34,11 +34,11 @@ func newHostKeys(h *host, ask asker) (*hostKeys, error) {
 	}
 	db, err := knownhosts.NewDB(files...)
 	if err != nil {
-		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend that line of known_hosts"}
+		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix that line of known_hosts"}
 	}
 	bad, err := readRevoked(h)
 	if err != nil {
-		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "mend it, or set RevokedHostKeys none for this Host"}
+		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix it, or set RevokedHostKeys none for this Host"}
 	}
 	return &hostKeys{host: h, db: db, ask: ask, bad: bad}, nil
 }
@@ -99,7 +99,7 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 		want := mismatch.Want[0]
 		return k.refuse(fmt.Errorf("HOST KEY CHANGED: the server shows %s, but %s:%d has %s; someone may be between you and the host, or it was rebuilt",
 			describe(key), want.Filename, want.Line, describe(want.Key)),
-			fmt.Sprintf("ask its owner; if it was rebuilt: ssh-keygen -R '%s'", xknownhosts.Normalize(k.lookupName())))
+			fmt.Sprintf("ask its owner; if it was rebuilt: ssh-keygen -f '%s' -R '%s'", want.Filename, xknownhosts.Normalize(k.lookupName())))
 	case errors.As(err, &mismatch):
 		if err := k.unknown(key); err != nil {
 			return err
@@ -150,7 +150,7 @@ func (k *hostKeys) unknown(key ssh.PublicKey) error {
 		return k.refuse(unknown, fmt.Sprintf("StrictHostKeyChecking is yes: add the key to %s after checking it with the host's owner", where))
 	}
 	if k.ask == nil {
-		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and connect once on a terminal (ssh %s), or add it to %s", k.host.Alias, where))
+		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and start ddbproxy connect once on a terminal, or add it to %s", where))
 	}
 	question := fmt.Sprintf("The host %s shows a key that is not known yet:\n  %s\nConnect, and remember it in %s (yes/no/[fingerprint])? ",
 		k.host, describe(key), where)

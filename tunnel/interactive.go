@@ -121,11 +121,17 @@ func (a *authentication) refused(err error) error {
 		e.Err = fmt.Errorf("%w (the server gave up after that many)", e.Err)
 		e.Hint = "name the right key by IdentityFile and set IdentitiesOnly yes"
 	}
+	for _, f := range a.offered.files {
+		if f.locked {
+			e.Err, e.Hint = fmt.Errorf("three wrong passphrases for %s", f.name), "try again, or load the key with ssh-add"
+		}
+	}
 	if len(a.offered.skipped) > 0 {
 		e.Err = fmt.Errorf("%w (%s)", e.Err, strings.Join(a.offered.skipped, "; "))
 	}
 	for _, m := range a.host.Unsupported {
-		if slices.Contains(a.allowed, m) {
+		// Most servers offer GSSAPI beside what they mean.
+		if slices.Contains(a.allowed, m) && !slices.Contains(a.allowed, "publickey") {
 			e.Err = fmt.Errorf("%w (%s is not supported)", e.Err, m)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -23,6 +24,7 @@ type fileKey struct {
 	pem    []byte     // encrypted, until opened
 	signer ssh.Signer // nil until opened
 	asked  bool
+	locked bool // three wrong passphrases were given
 }
 
 var _ ssh.AlgorithmSigner = (*fileKey)(nil)
@@ -40,6 +42,9 @@ func readKey(name string) (*fileKey, error) {
 	}
 	if public, ok := parsePublic(data); ok {
 		return &fileKey{name: name, public: public}, nil
+	}
+	if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s is open to other users (mode %04o), so it is not used: chmod 600 %s", name, info.Mode().Perm(), name)
 	}
 	signer, err := ssh.ParsePrivateKey(data)
 	var encrypted *ssh.PassphraseMissingError
@@ -132,5 +137,6 @@ func (k *fileKey) open() (ssh.Signer, error) {
 		}
 		question = "Wrong passphrase. " + fmt.Sprintf("Passphrase for %s: ", k.name)
 	}
+	k.locked = true
 	return nil, fmt.Errorf("%s: three wrong passphrases", k.name)
 }

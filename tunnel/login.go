@@ -90,7 +90,7 @@ func failedLogin(conn *watchedConn, auth *authentication, known bool, err error)
 		e.Passing, e.Err, e.Hint = true, conn.death(), "try ssh -v "+h.Alias
 	case cut:
 		e.Passing, e.Err = true, errors.New("the connection was closed during login")
-		e.Hint = "see the server's log (MaxStartups, fail2ban, AllowUsers)"
+		e.Hint = "is this an ssh server's port? if so, its log tells more (MaxStartups, fail2ban, AllowUsers)"
 	case known:
 		return auth.refused(err)
 	default:

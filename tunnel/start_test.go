@@ -51,12 +51,23 @@ func TestStartErrors(t *testing.T) {
 			c.Identities = []string{filepath.Join(sc.dir, "locked")}
 			writeKey(t, c.Identities[0], "secret")
 		}, KindAuth, []string{"locked is encrypted and there is no terminal"}},
+		{"three wrong passphrases", func(t *testing.T, sc *scene, c *Client) {
+			c.Identities = []string{filepath.Join(sc.dir, "locked")}
+			sc.bastion.Authorized = []ssh.PublicKey{writeKey(t, c.Identities[0], "secret")}
+			c.Prompter = &answers{left: []string{"a", "b", "c"}}
+		}, KindAuth, []string{"three wrong passphrases for ", "ssh-add"}},
+		{"a key that others can read", func(_ *testing.T, sc *scene, _ *Client) { os.Chmod(sc.key, 0o644) },
+			KindAuth, []string{"is open to other users (mode 0644)", "chmod 600 "}},
+		{"a public key alone", func(t *testing.T, sc *scene, c *Client) {
+			c.Identities = []string{filepath.Join(sc.dir, "only.pub")}
+			os.WriteFile(c.Identities[0], ssh.MarshalAuthorizedKey(newKey(t).PublicKey()), 0o600)
+		}, KindAuth, []string{"only.pub is a public key, and no agent has its private half"}},
 		{"no such identity file", func(_ *testing.T, sc *scene, c *Client) { c.Identities = []string{filepath.Join(sc.dir, "absent")} },
 			KindConfig, []string{"identity file", "absent: no such file"}},
 		{"unknown host key without a terminal", func(t *testing.T, sc *scene, _ *Client) { os.Truncate(sc.knownHosts, 0) },
 			KindHostKey, []string{"is not in ", "known_hosts", "connect once on a terminal"}},
 		{"changed host key", func(t *testing.T, sc *scene, _ *Client) { sc.trust(t, newKey(t).PublicKey()) },
-			KindHostKey, []string{"HOST KEY CHANGED", "known_hosts:1 has", "ssh-keygen -R"}},
+			KindHostKey, []string{"HOST KEY CHANGED", "known_hosts:1 has", "ssh-keygen -f '"}},
 		{"revoked host key", func(t *testing.T, sc *scene, _ *Client) {
 			line := "@revoked * " + string(ssh.MarshalAuthorizedKey(sc.bastion.HostKey.PublicKey()))
 			os.WriteFile(sc.knownHosts, []byte(line), 0o600)

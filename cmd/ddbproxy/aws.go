@@ -76,7 +76,7 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	case errors.As(err, &noProfile):
 		return nil, usageError("aws configure list-profiles shows them", "there is no AWS profile %q in ~/.aws/config or ~/.aws/credentials", noProfile.Profile)
 	case err != nil:
-		return nil, usageError("mend ~/.aws/config", "AWS configuration: %v", err)
+		return nil, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
 	}
 	s := &awsSettings{credentials: explained{cfg.Credentials}, regions: o.regions}
 	if s.regions, err = pickRegions(o, cfg.Region); err != nil {

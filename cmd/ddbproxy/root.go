@@ -155,7 +155,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		if serr := flags.Set(f.Name, value); serr != nil {
-			err = usageError("unset it or mend it", "%s=%s: %v", name, value, serr)
+			err = usageError("unset it or fix it", "%s=%s: %v", name, value, serr)
 		}
 	})
 	return err
