@@ -124,6 +124,8 @@ func pipe(dst net.Conn, src io.Reader, from net.Conn) int64 {
 
 // refuseConnect answers with the reason in the reason phrase, which Go prints; the AWS CLI shows it with --debug only.
 func (s *Server) refuseConnect(w http.ResponseWriter, e *entry, status int, message string) {
+	// The AWS CLI shows nothing of it.
+	s.Logger.Warn("proxy mode refused", "target", oneLine(e.target, 120), "reason", message)
 	message = "ddbproxy: " + oneLine(message, 400)
 	e.status = status
 	if e.err == nil {

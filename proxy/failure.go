@@ -76,6 +76,7 @@ func explainAt(err error, host string) failure {
 		dns       *net.DNSError
 		dial      *dialError
 		cert      *tls.CertificateVerificationError
+		alert     *net.OpError
 	)
 	switch {
 	case errors.As(err, &hop):
@@ -92,6 +93,8 @@ func explainAt(err error, host string) failure {
 		return failure{"aws", true, "the certificate of " + host + " is not valid at this machine's time; set its clock"}
 	case errors.As(err, &cert):
 		return failure{"aws", true, "the certificate of " + host + " is not acceptable: " + oneLine(cert.Err.Error(), 200)}
+	case errors.As(err, &alert) && alert.Op == "remote error": // crypto/tls: the far end's alert
+		return failure{"aws", true, host + " refused the TLS handshake (" + oneLine(alert.Err.Error(), 100) + "); is this name served there?"}
 	case errors.As(err, &noTLS):
 		return failure{"aws", true, "what answers for " + host + " does not speak TLS"}
 	case errors.As(err, &dns):

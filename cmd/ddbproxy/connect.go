@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -55,7 +54,8 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
   aws dynamodb list-tables --endpoint-url http://localhost:8000
 
   ddbproxy connect bastion --profile dev --region eu-west-1 --listen 8001
-  ddbproxy connect bastion --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
+  ddbproxy connect bastion \
+    --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
   ddbproxy connect bastion -v`,
 		Args: oneTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -140,30 +140,37 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 // greet tells what was reached and what to type next.
 func greet(c *console, s *session) {
 	st := s.tunnel.Status()
-	how := "relay " + st.Relay
+	how := "by the relay there"
 	if st.Carrier == tunnel.CarrierForward {
-		how = "ssh forwarding"
+		how = "by ssh forwarding"
 	}
-	c.say("ddbproxy: connected to %s (%s)", st.Server, how)
+	c.say("ddbproxy: connected to %s, %s", st.Server, how)
 	if st.Reason != "" {
 		c.say("ddbproxy: no relay could run there: %s", st.Reason)
 	}
 	if s.reached > 0 {
 		c.say("ddbproxy: reached %s in %d ms", s.endpoint, s.reached.Milliseconds())
+	} else {
+		c.say("ddbproxy: %s is not reached yet, and requests wait for it: %v", s.endpoint, s.unreached)
 	}
-	if s.identity != "" {
+	c.tell("%s", s.url)
+	if s.identity == "" {
+		c.say("\nNothing can be signed without AWS credentials: set them up, and go on. A client\nwith credentials of its own can use HTTPS_PROXY=%s", s.url)
+	} else {
 		c.say("ddbproxy: signing as %s", s.identity)
+		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.url)
 	}
-	fmt.Fprintln(c.out, s.url)
-	c.say(`
-Try, here in another shell:
+	if s.control != nil {
+		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  eval \"$(%s)\"", s.envCommand())
+	}
+	c.say("\nCtrl-C ends it.")
+}
 
-  aws dynamodb list-tables --endpoint-url %s
-
-and where that says the access key is not the profile's (SSO, assumed roles):
-
-  eval "$(ddbproxy env)"
-  aws dynamodb list-tables --endpoint-url %s
-
-Ctrl-C ends it.`, s.url, s.url)
+// envCommand prints this session's settings, in any shell of this user.
+func (s *session) envCommand() string {
+	command := self() + " env"
+	if port := s.url[strings.LastIndex(s.url, ":")+1:]; port != defaultPort {
+		command += " --local-port " + port
+	}
+	return command
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"strings"
 	"sync"
 
 	"golang.org/x/term"
@@ -19,12 +21,22 @@ type console struct {
 	out io.Writer
 	err io.Writer
 
+	// hurry ends with a second signal: whatever drains stops at once.
+	hurry context.Context
+
 	mu       sync.Mutex // one line at a time
 	question sync.Mutex // one question at a time; lines may come in between
 }
 
 // say prints a line for a person.
 func (c *console) say(format string, args ...any) { c.print(fmt.Sprintf(format, args...) + "\n") }
+
+// tell prints a line of what was asked for.
+func (c *console) tell(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.out, format+"\n", args...)
+}
 
 func (c *console) print(text string) {
 	c.mu.Lock()
@@ -118,4 +130,23 @@ func (t *terminal) Ask(ctx context.Context, question string, secret bool) (strin
 		t.console.print("\n")
 		return "", errInterrupted
 	}
+}
+
+// self is how a person calls this program in another shell.
+func self() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "ddbproxy"
+	}
+	if found, err := exec.LookPath("ddbproxy"); err == nil {
+		a, aerr := os.Stat(found)
+		b, berr := os.Stat(path)
+		if aerr == nil && berr == nil && os.SameFile(a, b) {
+			return "ddbproxy"
+		}
+	}
+	if strings.ContainsAny(path, " '\"$`\\") {
+		return shellQuote(path)
+	}
+	return path
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,33 +31,48 @@ type control struct {
 	done   chan struct{}
 }
 
-// runtimeDir is a directory that only this user can look into.
-func runtimeDir() (string, error) {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if dir != "" {
-		dir = filepath.Join(dir, "ddbproxy")
-	} else {
-		dir = filepath.Join(os.TempDir(), fmt.Sprintf("ddbproxy-%d", os.Getuid()))
+// runtimeDirs are the directories that only this user can look into, the best
+// first; the error is why there is none.
+func runtimeDirs() (dirs []string, err error) {
+	candidates := []string{filepath.Join(os.TempDir(), fmt.Sprintf("ddbproxy-%d", os.Getuid()))}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		candidates = append([]string{filepath.Join(dir, "ddbproxy")}, candidates...)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+	var errs []error
+	for _, dir := range candidates {
+		if err := claim(dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		dirs = append(dirs, dir)
+	}
+	if len(dirs) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	return dirs, nil
+}
+
+// claim makes dir unless it is there, and sees that it is private.
+func claim(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if !info.IsDir() || !private(info) {
-		return "", fmt.Errorf("%s is open to other users or not yours; remove it", dir)
+		return fmt.Errorf("%s is open to other users or not yours; remove it", dir)
 	}
-	return dir, nil
+	return nil
 }
 
 func newControl(addr string, info sessionInfo) (*control, error) {
-	dir, err := runtimeDir()
+	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Join(dir, strings.ReplaceAll(addr, ":", "-")+".sock") // no colons in Windows' names
+	name := filepath.Join(dirs[0], strings.ReplaceAll(addr, ":", "-")+".sock") // no colons in Windows' names
 	// We hold the address, so a socket of its name is a dead session's.
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -91,15 +107,15 @@ func (c *control) Close() error {
 
 // sessions asks every session of this user that answers.
 func sessions(ctx context.Context) ([]sessionInfo, error) {
-	dir, err := runtimeDir()
+	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
 	}
-	names, err := filepath.Glob(filepath.Join(dir, "*.sock"))
-	if err != nil {
-		return nil, err
+	var names []string
+	for _, dir := range dirs {
+		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
+		names = append(names, more...)
 	}
-	slices.Sort(names)
 	var found []sessionInfo
 	for _, name := range names {
 		if info, err := ask(ctx, name); err == nil {
@@ -131,6 +147,9 @@ func ask(ctx context.Context, socket string) (info sessionInfo, err error) {
 // pick chooses the session on a port, or the only one.
 func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	if port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return sessionInfo{}, usageError("give the number behind the colon of the session's URL", "--local-port %s: not a port", port)
+		}
 		i := slices.IndexFunc(found, func(s sessionInfo) bool { return strings.HasSuffix(s.URL, ":"+port) })
 		if i < 0 {
 			return sessionInfo{}, &exitError{exitFailed, fmt.Errorf("no session of yours is on port %s", port), "start one: ddbproxy connect dev@bastion --listen " + port}

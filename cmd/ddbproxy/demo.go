@@ -84,13 +84,16 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 
 	p.act("ddbproxy connect %s", o.destination)
 	session, err := openDemo(ctx, c, o)
+	if ctx.Err() != nil {
+		return &exitError{exitInterrupted, errInterrupted, ""}
+	}
 	if err != nil {
 		return err
 	}
-	defer session.close()
+	defer session.close(c)
 	p.url = session.url
 	p.tell("connected, and reached %s through the bastion in %d ms", session.endpoint, session.reached.Milliseconds())
-	p.tell("listening on %s", session.url)
+	p.tell("URL=%s", session.url)
 
 	p.act("The same call through it: answered")
 	p.through(ctx, "list-tables", "ListTables", `{}`, "")
@@ -111,18 +114,27 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 	p.act("A web page tries the same port: refused")
 	p.page(ctx)
 	p.tell("The bastion has carried %d bytes, all of them TLS, and has never seen a key.", s.carried.Load())
-	if p.err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return &exitError{exitInterrupted, errInterrupted, ""}
+	case p.err != nil:
 		return p.err
-	}
-	if once {
-		c.say("\nThat was the story.")
+	case once:
+		c.tell("\nThat was the story.")
 		return nil
 	}
-	c.say(`
+	c.tell(`
 It stays up until Ctrl-C. In another shell:
 
-  eval "$(ddbproxy env)"
-  aws dynamodb scan --table-name ddb_test --endpoint-url %s`, session.url)
+  eval "$(%s)"
+  aws dynamodb scan --table-name ddb_test --endpoint-url %s
+
+or untouched by ddbproxy, with the developer's own key (it opens this demo only):
+
+  export HTTPS_PROXY=%s AWS_CA_BUNDLE=%s
+  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s
+  aws dynamodb scan --table-name ddb_test --region %s`,
+		session.envCommand(), session.url, session.url, s.file("ca.pem"), s.key, s.secret, demoRegion)
 	<-ctx.Done()
 	return nil
 }
@@ -148,11 +160,24 @@ type play struct {
 }
 
 func (p *play) act(format string, args ...any) {
-	p.acts++
-	p.c.say("\n%d. %s", p.acts, fmt.Sprintf(format, args...))
+	if p.err == nil {
+		p.acts++
+		p.c.tell("\n%d. %s", p.acts, fmt.Sprintf(format, args...))
+	}
 }
 
-func (p *play) tell(format string, args ...any) { p.c.say("  "+format, args...) }
+// tell prints a line of the story, broken between words to fit a terminal.
+func (p *play) tell(format string, args ...any) {
+	line := " "
+	for _, word := range strings.Split(fmt.Sprintf(format, args...), " ") {
+		if len(line)+1+len(word) > 79 && strings.TrimSpace(line) != "" {
+			p.c.tell("%s", line)
+			line = "   "
+		}
+		line += " " + word
+	}
+	p.c.tell("%s", line)
+}
 
 // direct calls AWS by its public address.
 func (p *play) direct(ctx context.Context, typed, op, body, want string) {
@@ -171,7 +196,7 @@ func (p *play) direct(ctx context.Context, typed, op, body, want string) {
 // through calls the local endpoint, as any AWS tool would.
 func (p *play) through(ctx context.Context, typed, op, body, want string) {
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
-	p.call(ctx, transport, p.url+"/", "aws dynamodb --endpoint-url "+p.url+" "+typed, op, body, want)
+	p.call(ctx, transport, p.url+"/", "aws dynamodb "+typed+" --endpoint-url $URL", op, body, want)
 }
 
 // call sends one signed request, shows it as the AWS CLI would, and notes where
@@ -225,7 +250,7 @@ func (p *play) call(ctx context.Context, transport http.RoundTripper, url, typed
 	}
 	var pretty bytes.Buffer
 	if json.Indent(&pretty, text, "  ", "  ") == nil && len(text) > 2 && op != "CreateTable" {
-		p.tell("%s", pretty.String())
+		p.c.tell("  %s", pretty.String())
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -66,6 +67,11 @@ func setStage(dynamodb string, log *slog.Logger) (s *stage, err error) {
 		if err != nil || u.Host == "" {
 			return s, usageError("give --dynamodb a URL such as http://localhost:8042", "--dynamodb %s: not a URL", dynamodb)
 		}
+		probe, err := net.DialTimeout("tcp", u.Host, 5*time.Second)
+		if err != nil {
+			return s, &exitError{exitUsage, fmt.Errorf("no emulator answers at %s: %w", dynamodb, err), "start it first, or leave --dynamodb out"}
+		}
+		probe.Close()
 		backend = edge.Emulator(u, log)
 	}
 	if s.ca, err = edge.NewCA(); err != nil {

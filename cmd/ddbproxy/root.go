@@ -40,8 +40,8 @@ const exitCodes = `ddbproxy exits with
     5  the bastion refused the login
     6  no relay could be started on the bastion
     7  the local port is in use
-    8  DynamoDB's endpoint cannot be reached from the bastion, or its
-       certificate is not trusted
+    8  DynamoDB's endpoint has no address on the bastion, or its certificate
+       is not trusted
   130  it was interrupted before it was connected, or a second Ctrl-C cut the
        draining short
 `
@@ -62,18 +62,21 @@ func usageError(hint, format string, args ...any) error {
 
 // run is the program: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	c := &console{in: stdin, out: stdout, err: stderr}
+	ctx, hurry, stop := signals()
 	defer stop()
-	// After the first signal the next one finds Go's default: it ends us.
-	context.AfterFunc(ctx, stop)
+	c.hurry = hurry
 
-	root := newRoot(&console{in: stdin, out: stdout, err: stderr})
+	root := newRoot(c)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	switch {
+	case hurry.Err() != nil:
+		return exitInterrupted
+	case err == nil:
 		return 0
 	}
 	code, hint := describe(err)
@@ -82,6 +85,33 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "ddbproxy: hint: %s\n", hint)
 	}
 	return code
+}
+
+// signals gives a context that ends with the first signal, which asks us to end
+// in good order, and one that ends with the second, which does not want to wait.
+func signals() (ctx, hurry context.Context, stop func()) {
+	ctx, first := context.WithCancelCause(context.Background())
+	hurry, second := context.WithCancelCause(context.Background())
+	// A reader of our output that left ends a write, not us: there is cleaning up
+	// to do.
+	signal.Ignore(syscall.SIGPIPE)
+	caught := make(chan os.Signal, 2)
+	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for _, cancel := range []context.CancelCauseFunc{first, second} {
+			select {
+			case <-caught:
+				cancel(errInterrupted)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, hurry, func() {
+		signal.Stop(caught)
+		close(done)
+	}
 }
 
 // describe finds the exit code of an error, and a hint that is not in its text.
@@ -105,8 +135,9 @@ func describe(err error) (code int, hint string) {
 
 func newRoot(c *console) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "ddbproxy",
-		Short: "A local endpoint for a DynamoDB that only a bastion can reach",
+		Use:     "ddbproxy",
+		Version: version.String(),
+		Short:   "A local endpoint for a DynamoDB that only a bastion can reach",
 		Long: `ddbproxy gives this machine a local HTTP endpoint for DynamoDB and carries the
 requests over ssh to a bastion, from where they go through the VPC endpoint.
 Keys stay here, TLS runs from here to AWS, and the bastion sees ciphertext only.
@@ -133,7 +164,12 @@ Try it without an AWS account: ddbproxy demo`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("ddbproxy {{.Version}}\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 78"))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if strings.Contains(err.Error(), "in -p") { // ssh's habit
+			return usageError("give the port as HOST:PORT", "%v", err)
+		}
 		return usageError("see "+cmd.CommandPath()+" --help", "%v", err)
 	})
 	root.AddCommand(newConnect(c), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
@@ -151,7 +187,7 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "DDBPROXY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value := os.Getenv(name)
-		if value == "" || f.Changed || err != nil || f.Name == "help" {
+		if value == "" || f.Changed || err != nil || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		if serr := flags.Set(f.Name, value); serr != nil {

@@ -32,15 +32,16 @@ const (
 
 // session is a tunnel with the proxy on top and its listeners.
 type session struct {
-	tunnel   *tunnel.Client
-	proxy    *proxy.Server
-	server   *http.Server
-	control  *control
-	serving  sync.WaitGroup
-	url      string
-	endpoint string        // DynamoDB's default endpoint
-	reached  time.Duration // how long it took to have TLS with it; 0: not yet
-	identity string        // whose credentials
+	tunnel    *tunnel.Client
+	proxy     *proxy.Server
+	server    *http.Server
+	control   *control
+	serving   sync.WaitGroup
+	url       string
+	endpoint  string        // DynamoDB's default endpoint
+	reached   time.Duration // how long it took to have TLS with it; 0: not yet
+	unreached error         // why not yet
+	identity  string        // whose credentials
 }
 
 // connect opens a session, stays until ctx ends, and drains.
@@ -55,7 +56,7 @@ func connect(ctx context.Context, c *console, o *connectOptions) error {
 	greet(c, s)
 	<-ctx.Done()
 	c.say("ddbproxy: draining; Ctrl-C again ends it at once")
-	s.close()
+	s.close(c)
 	return nil
 }
 
@@ -128,7 +129,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	if s.endpoint = o.endpoint; s.endpoint == "" {
 		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
 	}
-	err = s.look(ctx, c)
+	err = s.look(ctx)
 	if err == nil {
 		s.serve(listeners, log, settings.regions[0])
 	}
@@ -145,26 +146,32 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 }
 
 // look reaches for DynamoDB once. What will not pass by itself (a certificate
-// that is not trusted, a name that is refused) ends the session; anything else
-// is told, and requests will wait for it.
-func (s *session) look(ctx context.Context, c *console) error {
+// that is not trusted, a name that is refused or unknown) ends the session;
+// anything else is told, and requests will wait for it.
+func (s *session) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	start := time.Now()
 	err := s.proxy.Warm(ctx)
-	var unreachable interface{ Permanent() bool }
+	var where interface {
+		Hop() string
+		Permanent() bool
+	}
 	switch {
 	case err == nil:
 		s.reached = time.Since(start)
-	case errors.As(err, &unreachable) && unreachable.Permanent():
-		code := exitEndpoint
+	case errors.As(err, &where) && (where.Permanent() || where.Hop() == "dns"):
+		e := &exitError{code: exitEndpoint, err: err}
 		var t *tunnel.Error
 		if errors.As(err, &t) {
-			code, _ = describe(t)
+			e.code, _ = describe(t)
 		}
-		return &exitError{code, err, ""}
+		if where.Hop() == "dns" {
+			e.hint = "is --region the bastion's? DNS there may also be down"
+		}
+		return e
 	default:
-		c.say("ddbproxy: %s is not reached yet: %v", s.endpoint, err)
+		s.unreached = err
 	}
 	return nil
 }
@@ -203,8 +210,8 @@ func (s *session) serve(listeners []net.Listener, log *slog.Logger, region strin
 }
 
 // close lets requests in flight finish, then ends everything.
-func (s *session) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+func (s *session) close(c *console) {
+	ctx, cancel := context.WithTimeout(c.hurry, drainTimeout)
 	defer cancel()
 	if s.control != nil {
 		s.control.Close()
