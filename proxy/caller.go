@@ -82,7 +82,7 @@ func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (string
 	var a *answer
 	switch {
 	case errors.As(err, &a) && a.kind == credentialsUnavailable:
-		return "", refusal(a.kind, "there are no AWS credentials from "+s.profile()+" now; ddbproxy's own terminal says why")
+		return "", refusal(a.kind, "there are no AWS credentials from "+s.profile()+" now; set them up (aws configure, aws sso login); ddbproxy's own terminal says why")
 	case err != nil:
 		return "", err
 	case !equal(c.keyID, creds.AccessKeyID):

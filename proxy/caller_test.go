@@ -184,7 +184,7 @@ func refusalCases() []refusalCase {
 		{"sso-session expired", provider(errors.New("refresh cached SSO token failed, unable to refresh SSO token, x")), session, 400, credentialsExpired, "run aws sso login --profile dev"},
 		{"SSO expired, default profile", func(s *Server) { provider(&ssocreds.InvalidTokenError{})(s); s.Profile = "" }, session, 400, credentialsExpired, "of the default profile has expired or is missing; run aws sso login"},
 		{"role's source expired", provider(apiError{errors.New("sts says so")}), session, 400, credentialsExpired, "that profile dev is built on have expired"},
-		{"provider fails, to a stranger", provider(errors.New("process printed its secret")), good, 400, credentialsUnavailable, "there are no AWS credentials from profile dev now; ddbproxy's own terminal says why"},
+		{"provider fails, to a stranger", provider(errors.New("process printed its secret")), good, 400, credentialsUnavailable, "there are no AWS credentials from profile dev now; set them up (aws configure, aws sso login); ddbproxy's own terminal says why"},
 		{"provider fails", provider(errors.New("process exited\nwith 1")), session, 400, credentialsUnavailable, "no AWS credentials from profile dev: process exited with 1"},
 		{"region not served", nil, inRegion("us-east-1"), 400, accessDenied, "region us-east-1 is not served here, only eu-west-1"},
 		{"empty region", nil, inRegion(""), 400, validation, "signed for no region; set AWS_REGION"},

@@ -47,7 +47,7 @@ func refusal(kind, message string) *answer {
 // send writes the answer. Plain text, HTML or a missing checksum would hide the message in most SDKs: Go v2 warns without
 // X-Amz-Crc32, JavaScript reports a syntax error, and old Go shows an empty code unless the name is in __type.
 func (a *answer) send(w http.ResponseWriter, r *http.Request, id string, clk *clock) int {
-	message := "ddbproxy: " + oneLine(a.message, 600)
+	message := "ddbproxy: " + oneLine(a.message, 1200)
 	var contentType string
 	var body []byte
 	switch {

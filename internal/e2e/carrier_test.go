@@ -15,8 +15,8 @@ import (
 // The words of ddbproxy about how it travels.
 const (
 	byUpload  = "relay sent ("
-	byRelay   = "(relay "
-	byForward = "(ssh forwarding"
+	byRelay   = ", by the relay there"
+	byForward = ", by ssh forwarding"
 )
 
 // serves checks that calls get through, and that ddbproxy said and did not say

@@ -127,7 +127,7 @@ func TestHostKeyChangedWhileAwayIsToldAtOnce(t *testing.T) {
 	s := r.connect()
 	known := r.door.RotateHostKey()
 	eventually(t, "ddbproxy has met the new key", func() bool { return strings.Contains(s.stderr.String(), "reconnect") })
-	allSay(t, r.complaints(t, nil, nil), "DDBProxyBastionUnreachable", "ssh: ", "HOST KEY CHANGED", "ssh-keygen -R")
+	allSay(t, r.complaints(t, nil, nil), "DDBProxyBastionUnreachable", "ssh: ", "HOST KEY CHANGED", "ssh-keygen -f")
 
 	// Once the user has accepted it, nothing has to be started again.
 	if err := os.WriteFile(r.door.KnownHosts, []byte(known), 0o600); err != nil {

@@ -98,7 +98,7 @@ func TestChangedHostKeyIsToldLoudly(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	r.openDoor(lab.SSHDOptions{})
 	r.door.RotateHostKey()
-	r.refuses(t, nil, []string{lab.BastionName}, 4, "HOST KEY CHANGED", "ssh-keygen -R")
+	r.refuses(t, nil, []string{lab.BastionName}, 4, "HOST KEY CHANGED", "ssh-keygen -f")
 }
 
 func TestRefusedKeyIsNamed(t *testing.T) {
