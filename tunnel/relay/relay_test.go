@@ -268,6 +268,42 @@ func TestCloseDoesNotWaitForAStreamThatNobodyReads(t *testing.T) {
 	}
 }
 
+// A target that says nothing more after a half-close must not keep a stream that
+// its client has left, nor the relay after that.
+func TestHalfClosedStreamEndsWithItsClient(t *testing.T) {
+	near, far := duplex(t)
+	served := make(chan error, 1)
+	s := &Server{Allow: allowAll}
+	go func() { served <- s.Serve(context.Background(), far) }()
+	c, err := NewClient(t.Context(), near, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, release := make(chan struct{}), make(chan struct{})
+	target := listen(t, func(c net.Conn) {
+		io.Copy(io.Discard, c)
+		close(ended)
+		<-release
+	})
+	defer close(release)
+	conn, err := c.DialContext(t.Context(), "tcp", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.(interface{ CloseWrite() error }).CloseWrite()
+	<-ended
+	conn.Close()
+	c.Close()
+	select {
+	case err := <-served:
+		if err != nil {
+			t.Errorf("Serve = %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the relay stays after its client has left")
+	}
+}
+
 func TestReadDeadlineLeavesTheStreamUsable(t *testing.T) {
 	c := pair(t, &Server{Allow: allowAll})
 	conn, err := c.DialContext(t.Context(), "tcp", listen(t, echo))

@@ -125,6 +125,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer target.Close()
+	// Once the client has ended its direction nothing reads from it any more:
+	// this alone tells that it has gone.
+	stop := context.AfterFunc(r.Context(), func() { target.Close() })
+	defer stop()
 	w.WriteHeader(http.StatusOK)
 	if err := join(w, r, target); err != nil {
 		// A connection that broke is a broken stream for the client too, not
