@@ -164,8 +164,7 @@ Try it without an AWS account: ddbproxy demo`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.SetVersionTemplate("ddbproxy {{.Version}}\n")
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 78"))
+	root.SetUsageFunc(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if strings.Contains(err.Error(), "in -p") { // ssh's habit
 			return usageError("give the port as HOST:PORT", "%v", err)
