@@ -44,13 +44,20 @@ type rig struct {
 // newRig builds the scenery; the bastion's door is still missing.
 func newRig(tb testing.TB, config lab.Config) *rig {
 	tb.Helper()
+	return newRigOn(tb, config, lab.Dynoxide, 0)
+}
+
+// newRigOn is newRig with another store, and an AWS that closes a connection
+// after it was idle for that long (0: its usual minute).
+func newRigOn(tb testing.TB, config lab.Config, start func(lab.TB) string, idle time.Duration) *rig {
+	tb.Helper()
 	lookAtSources(tb)
 	l := lab.New(tb, config)
 	ca, err := edge.NewCA()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	store, err := url.Parse(lab.Dynoxide(tb))
+	store, err := url.Parse(start(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -63,6 +70,8 @@ func newRig(tb testing.TB, config lab.Config) *rig {
 		SourceVpce: edge.FromAddress(vpce, netip.PrefixFrom(netip.MustParseAddr(lab.BastionVPC), 32)),
 		Backend:    edge.Emulator(store, nil),
 		Keep:       1000,
+
+		IdleTimeout: idle,
 	}
 	r.write(r.caFile, string(ca.PEM()))
 	r.write(filepath.Join(l.Home, ".aws", "config"), "[default]\nregion = "+lab.Region+"\noutput = json\n")
