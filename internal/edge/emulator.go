@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 )
 
 // Emulator gives a Backend that hands requests to a DynamoDB emulator at u (DynamoDB
@@ -19,7 +20,9 @@ func Emulator(u *url.URL, logger *slog.Logger) http.Handler {
 	// Left alone, Transport would ask for gzip and unpack it, and x-amz-crc32 would be
 	// of other bytes than the client gets. Proxy stays nil: HTTPS_PROXY may point at
 	// the ddbproxy under test.
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
+	// Dynalite closes a connection that was idle for 5 s, also under a request that
+	// is just being sent on it, and no write may be sent twice.
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}
 	return &emulator{transport, &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(u)
