@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -227,14 +228,7 @@ func (s *session) close(c *console) {
 // relayArgs narrow a relay that we start to what this session needs. A forced
 // command on the bastion has its own.
 func relayArgs(regions []string, endpointName string) []string {
-	args := []string{"-region"}
-	for i, r := range regions {
-		if i == 0 {
-			args = append(args, r)
-		} else {
-			args[1] += "," + r
-		}
-	}
+	args := []string{"-region", strings.Join(regions, ",")}
 	if ep, err := endpoint.Parse(endpointName); err == nil && ep.VPCE != "" {
 		args = append(args, "-vpce", ep.VPCE)
 	}
