@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // Client keeps a tunnel to a bastion. Its fields are set before Start and not
@@ -23,6 +24,12 @@ type Client struct {
 	Identities []string
 	// KnownHosts are files to check host keys by instead of the configured.
 	KnownHosts []string
+
+	// SSHCommand reaches the bastion by a program instead, such as "ssh -F x":
+	// the shell runs it with Destination and the command to run there behind
+	// it, or in the place of %n and %c. ConfigFile, Identities and KnownHosts
+	// are not used then, and the Carrier is the relay.
+	SSHCommand string
 
 	// Carrier is how connections travel; "" means CarrierAuto.
 	Carrier Carrier
@@ -47,7 +54,8 @@ type Client struct {
 	// Logger gets what changes: up, down, why. nil discards.
 	Logger *slog.Logger
 
-	keys keyring
+	keys  *keyring        // shared by the bastions of a Group
+	moved chan<- struct{} // told of each change, for a Group
 
 	mu      sync.Mutex
 	current *session // nil while down
@@ -62,43 +70,55 @@ type Client struct {
 	work   sync.WaitGroup
 }
 
-// Reconnect times. The first attempt comes at once; a waiting request cuts a
-// pause short, but not below minPause, so that a broken set-up is not hammered.
-const (
-	minPause = 200 * time.Millisecond
-	maxPause = 30 * time.Second
-)
-
 // Status is what there is to say of a Client at one moment.
 type Status struct {
+	Destination string // as given
+
 	Up      bool
 	Since   time.Time // of the last change
 	Server  string    // user@host:port, as resolved
 	Carrier Carrier
-	Relay   string // the relay's version, "" in forward
-	Reason  string // why forward was taken in auto
-	Err     error  // the last failure while down
+	Relay   string        // the relay's version, "" in forward
+	Reason  string        // why forward was taken in auto
+	RTT     time.Duration // to the bastion and back; 0 where not known
+	Err     error         // the last failure while down
+
+	// InUse tells the bastion that new connections take, in a Group.
+	InUse bool
 }
 
 // Start connects once and returns the error if that fails: a person is
 // watching. From then on the connection is kept until Close. ctx bounds the
 // first connection only.
 func (c *Client) Start(ctx context.Context) error {
+	c.prepare()
 	first, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
+	c.keepFrom(first, nil)
+	return nil
+}
+
+// prepare comes before the first open.
+func (c *Client) prepare() {
+	if c.keys == nil {
+		c.keys = new(keyring)
+	}
+	c.wake = make(chan struct{}, 1)
+	c.changed = make(chan struct{})
+}
+
+// keepFrom keeps the tunnel from now on, which is up by s or down by failure.
+func (c *Client) keepFrom(s *session, failure error) {
 	// From here on a question would reach nobody who expects it.
 	c.Prompter, c.Notice = nil, nil
 	run, cancel := context.WithCancel(context.Background())
 	c.mu.Lock()
 	c.cancel, c.closed = cancel, run.Done()
-	c.wake = make(chan struct{}, 1)
-	c.changed = make(chan struct{})
-	c.current, c.since = first, time.Now()
+	c.current, c.failure, c.since = s, failure, time.Now()
 	c.mu.Unlock()
-	c.work.Go(func() { c.keep(run, first) })
-	return nil
+	c.work.Go(func() { c.keep(run, s) })
 }
 
 // Close ends the tunnel and every connection through it, and waits for the
@@ -130,20 +150,9 @@ func (c *Client) DialEarly(ctx context.Context, network, addr string) (net.Conn,
 
 func (c *Client) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
 	for {
-		c.mu.Lock()
-		s, failure, changed := c.current, c.failure, c.changed
-		c.mu.Unlock()
-		if s != nil {
-			conn, err := s.dial(ctx, network, addr, early)
-			if err == nil || !isLost(err) {
-				return conn, err
-			}
-			// The session is about to be replaced.
-		} else if failure != nil {
-			c.rouse()
-			if isPermanent(failure) {
-				return nil, failure
-			}
+		conn, changed, err := c.dialNow(ctx, network, addr, early)
+		if !isLost(err) {
+			return conn, err
 		}
 		select {
 		case <-changed:
@@ -153,6 +162,23 @@ func (c *Client) dial(ctx context.Context, network, addr string, early bool) (ne
 			return nil, ErrClosed
 		}
 	}
+}
+
+// dialNow is dial without the wait: while the tunnel is down it returns
+// relay.ErrClosed, and what is closed when that changes.
+func (c *Client) dialNow(ctx context.Context, network, addr string, early bool) (net.Conn, <-chan struct{}, error) {
+	c.mu.Lock()
+	s, failure, changed := c.current, c.failure, c.changed
+	c.mu.Unlock()
+	if s != nil {
+		conn, err := s.dial(ctx, network, addr, early)
+		return conn, changed, err // lost: it is about to be replaced
+	}
+	notify(c.wake)
+	if failure == nil || !isPermanent(failure) {
+		failure = relay.ErrClosed
+	}
+	return nil, changed, failure
 }
 
 // waited words the end of a wait for the tunnel.
@@ -167,95 +193,18 @@ func (c *Client) waited(cause error) error {
 	return &Error{Kind: KindUnreachable, Host: c.Destination, Err: fmt.Errorf("reconnecting: %w", cause), Passing: true, Hint: "try again in a moment"}
 }
 
-// rouse cuts the pause before the next attempt short.
-func (c *Client) rouse() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Status tells how things are.
 func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	st := Status{Since: c.since, Err: c.failure}
+	st := Status{Destination: c.Destination, Since: c.since, Err: c.failure}
 	if s := c.current; s != nil {
-		st.Up, st.Server, st.Carrier, st.Reason = true, s.link.host.String(), s.carrier, s.reason
+		st.Up, st.Server, st.Carrier, st.Reason, st.RTT = true, s.server, s.carrier, s.reason, s.distance()
 		if s.relay != nil {
 			st.Relay = s.relay.Relay.Version
 		}
 	}
 	return st
-}
-
-// keep replaces the session each time it ends, until ctx does.
-func (c *Client) keep(ctx context.Context, s *session) {
-	for s != nil {
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			s.Close()
-			c.set(nil, ErrClosed)
-			return
-		}
-		s.Close()
-		if ctx.Err() == nil {
-			c.log().Warn("tunnel down", "reason", s.err)
-		}
-		c.set(nil, nil)
-		s = c.reopen(ctx)
-	}
-}
-
-// reopen tries until it has a session; nil when ctx ended.
-func (c *Client) reopen(ctx context.Context) *session {
-	last := ""
-	for attempt := 0; ; attempt++ {
-		s, err := c.open(ctx)
-		if err == nil {
-			c.log().Info("tunnel up again", "server", s.link.host.String(), "carrier", string(s.carrier))
-			c.set(s, nil)
-			return s
-		}
-		if ctx.Err() != nil {
-			c.set(nil, ErrClosed)
-			return nil
-		}
-		level := slog.LevelInfo // the same reason again is for -v only
-		if err.Error() != last {
-			level, last = slog.LevelWarn, err.Error()
-		}
-		c.log().Log(ctx, level, "reconnect", "attempt", attempt+1, "err", err)
-		c.set(nil, err)
-		if !c.pause(ctx, attempt) {
-			c.set(nil, ErrClosed)
-			return nil
-		}
-	}
-}
-
-// pause waits before the next attempt: 0.2 s doubling to 30 s, of which a
-// random half is taken so that many laptops do not come back in step. A
-// waiting request ends it early. It returns false when ctx ended.
-func (c *Client) pause(ctx context.Context, attempt int) bool {
-	full := min(maxPause, minPause<<min(attempt, 10))
-	short := time.NewTimer(min(full, max(minPause, full/8)))
-	long := time.NewTimer(full/2 + rand.N(full/2))
-	defer short.Stop()
-	defer long.Stop()
-	select {
-	case <-short.C:
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-long.C:
-	case <-c.wake:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 func (c *Client) set(s *session, failure error) {
@@ -264,6 +213,9 @@ func (c *Client) set(s *session, failure error) {
 	c.current, c.failure, c.since = s, failure, time.Now()
 	close(c.changed)
 	c.changed = make(chan struct{})
+	if c.moved != nil {
+		notify(c.moved)
+	}
 }
 
 func (c *Client) lookup() lookup {

@@ -1,20 +1,10 @@
 package tunnel
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"time"
-
-	"golang.org/x/crypto/ssh"
-
-	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // Program is the relay for one kind of machine.
@@ -99,90 +89,4 @@ func goArch(sysname, machine string) (goos, goarch string) {
 		}
 	}
 	return strings.ToLower(sysname), machine
-}
-
-// errRefused marks an upload that the bastion refused: another try would end
-// the same.
-var errRefused = errors.New("the bastion refused it")
-
-// uploadStall is how long an upload may stand still.
-const uploadStall = 30 * time.Second
-
-// upload stores p on the far side.
-func (c *Client) upload(ctx context.Context, l *link, p *Program) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { l.conn.Close() })
-	defer stop()
-	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
-	defer stalled.Stop()
-	session, err := l.NewSession()
-	if err != nil {
-		return err
-	}
-	defer session.Close()
-	said := new(tail)
-	session.Stdout, session.Stderr = said, said
-	session.Stdin = &progressReader{r: bytes.NewReader(p.Gzip), total: int64(len(p.Gzip)), report: func(done, total int64) {
-		stalled.Reset(uploadStall)
-		if c.Progress != nil {
-			c.Progress(done, total)
-		}
-	}}
-	err = session.Run(uploadCommand(p.Hash))
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if m := failedLine.FindStringSubmatch(said.String()); m != nil {
-		return fmt.Errorf("%w: %s", errRefused, relay.Printable(m[1], 300))
-	}
-	if m := uploadedLine.FindStringSubmatch(said.String()); m != nil {
-		c.log().Info("relay uploaded", "path", m[1], "bytes", len(p.Gzip))
-		return nil
-	}
-	var exit *ssh.ExitError
-	if errors.As(err, &exit) || err == nil {
-		return fmt.Errorf("%w: its shell answered %q", errRefused, relay.Printable(said.String(), 300))
-	}
-	return err
-}
-
-// progressReader tells how much of it was read.
-type progressReader struct {
-	r           io.Reader
-	done, total int64
-	report      func(done, total int64)
-}
-
-func (p *progressReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.done += int64(n)
-	if n > 0 {
-		p.report(p.done, p.total)
-	}
-	return n, err
-}
-
-// tail keeps the last bytes of what a program printed.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
-
-const maxTail = 8 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	if extra := len(t.text) - maxTail; extra > 0 {
-		t.text = append(t.text[:0], t.text[extra:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.text)
 }

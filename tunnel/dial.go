@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 const (
@@ -19,25 +16,6 @@ const (
 
 	maxJumps = 8
 )
-
-// link is an ssh connection and what it stands on.
-type link struct {
-	*ssh.Client
-	host  *host
-	conn  *watchedConn // the byte stream under this very connection
-	under io.Closer    // the jump hosts' links, nil without
-}
-
-// Close cuts the byte stream first: a channel's own close could block on a
-// dead peer.
-func (l *link) Close() error {
-	err := l.conn.Close()
-	l.Client.Close()
-	if l.under != nil {
-		l.under.Close()
-	}
-	return err
-}
 
 // connect logs in to h, through its jump hosts or proxy command.
 func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error) {
@@ -61,7 +39,7 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 }
 
 // reach gives a byte stream to h's ssh server.
-func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, io.Closer, error) {
+func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, *link, error) {
 	switch {
 	case h.ProxyCommand != "":
 		conn, err := startProxyCommand(h, c.log())

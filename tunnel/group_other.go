@@ -10,3 +10,7 @@ func ownGroup(*exec.Cmd) {}
 func stopGroup(*exec.Cmd) {}
 
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+
+func stopOne(*exec.Cmd) {}
+
+func killOne(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

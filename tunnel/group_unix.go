@@ -15,3 +15,7 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 func stopGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 
 func killGroup(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+func stopOne(cmd *exec.Cmd) { _ = cmd.Process.Signal(syscall.SIGTERM) }
+
+func killOne(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

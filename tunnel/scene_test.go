@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/bastion"
+	"github.com/ddbproxy/ddbproxy/internal/relayd"
 	"github.com/skeema/knownhosts"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/ssh"
@@ -25,6 +26,10 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("DDBPROXY_TEST_CARRY") != "" {
 		os.Exit(carry(os.Args[1]))
+	}
+	if echo := os.Getenv("DDBPROXY_TEST_RELAY"); echo != "" {
+		p := relayd.Program{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Close: os.Stdin.Close, Dial: dialTo(echo)}
+		os.Exit(p.Run(context.Background(), []string{"-region", "eu-west-1"}))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -39,6 +44,7 @@ type scene struct {
 	key        string // file
 	knownHosts string // file
 	dir        string
+	echo       string // address of what target stands for
 }
 
 func newKey(t testing.TB) ssh.Signer {
@@ -87,6 +93,7 @@ func newScene(t testing.TB) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sc.echo = echo.Addr().String()
 	var echoes sync.WaitGroup
 	echoes.Go(func() {
 		for {
@@ -103,13 +110,7 @@ func newScene(t testing.TB) *scene {
 	sc.bastion = &bastion.Server{
 		HostKey:    newKey(t),
 		Authorized: []ssh.PublicKey{public},
-		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if addr != target {
-				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}}
-			}
-			var d net.Dialer
-			return d.DialContext(ctx, network, echo.Addr().String())
-		},
+		Dial:       dialTo(sc.echo),
 	}
 	sc.serve(t, "127.0.0.1:0")
 	sc.trust(t, sc.bastion.HostKey.PublicKey())
@@ -119,6 +120,17 @@ func newScene(t testing.TB) *scene {
 		echoes.Wait()
 	})
 	return sc
+}
+
+// dialTo is a network where target is at echo, and nothing else is there.
+func dialTo(echo string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != target {
+			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: addr, IsNotFound: true}}
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, network, echo)
+	}
 }
 
 // bastionLike is another bastion with the same key and network.

@@ -3,11 +3,8 @@ package tunnel
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -25,23 +22,30 @@ const (
 	CarrierForward Carrier = "forward" // ssh's own direct-tcpip channels (RFC 4254, section 7.2)
 )
 
-// relayTimeout bounds the start of a relay, an upload apart.
-const relayTimeout = 15 * time.Second
-
-// session is one ssh connection with its carrier, from login to loss.
+// session is a carrier on a connection to the bastion, from its start to its
+// loss. The connection may outlive it: a relay that ended is started again.
 type session struct {
-	link    *link
-	relay   *relay.Client // nil: forward
+	server  string
+	link    *link         // nil with an ssh command
+	relay   *runningRelay // nil: forward
 	carrier Carrier
 	reason  string // why forward, in auto
 
-	done chan struct{} // closed when the session is over
-	err  error         // why; valid after done
-	work sync.WaitGroup
+	began time.Time
+	done  chan struct{} // closed when the session is over
+	err   error         // why; valid after done
 }
 
-// open logs in to the destination and starts the carrier.
+// open connects to the destination and starts the carrier.
 func (c *Client) open(ctx context.Context) (*session, error) {
+	if c.SSHCommand != "" {
+		sh := &localShell{client: c, atTerminal: c.Prompter != nil}
+		r, err := c.startRelay(ctx, sh)
+		if err != nil {
+			return nil, err
+		}
+		return begin(&session{server: sh.String(), relay: r, carrier: CarrierRelay}), nil
+	}
 	h, err := c.lookup().resolve(ctx, c.Destination)
 	if err != nil {
 		return nil, err
@@ -50,22 +54,37 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{link: l, carrier: CarrierForward, done: make(chan struct{})}
+	l.attend()
+	s, err := c.load(ctx, l)
+	if err != nil {
+		l.Close()
+	}
+	return s, err
+}
+
+// load starts the carrier on a connection.
+func (c *Client) load(ctx context.Context, l *link) (*session, error) {
+	s := &session{server: l.host.String(), link: l, carrier: CarrierForward}
 	if c.Carrier != CarrierForward {
-		s.relay, err = c.startRelay(ctx, l)
+		r, err := c.startRelay(ctx, sshShell{l})
 		switch {
 		case err == nil:
-			s.carrier = CarrierRelay
+			s.relay, s.carrier = r, CarrierRelay
 		case c.Carrier == CarrierRelay || !isPermanent(err):
-			l.Close()
 			return nil, err
 		default:
 			s.reason = err.Error()
 			c.log().Info("no relay there: using ssh's own forwarding", "reason", s.reason)
 		}
 	}
-	s.work.Go(s.run)
-	return s, nil
+	return begin(s), nil
+}
+
+// begin watches for the end of s.
+func begin(s *session) *session {
+	s.began, s.done = time.Now(), make(chan struct{})
+	go s.run() // ends with the session, which Close sees to
+	return s
 }
 
 func isPermanent(err error) bool {
@@ -73,39 +92,67 @@ func isPermanent(err error) bool {
 	return errors.As(err, &p) && p.Permanent()
 }
 
-// run waits for the first sign that the session is over, then ends all of it.
+// settle is how long a relay's end may precede the news that its connection
+// has ended: then that is the reason.
+const settle = 100 * time.Millisecond
+
+// run waits for the end of the carrier or of what it stands on.
 func (s *session) run() {
-	lost := make(chan error, 3) // one for each of those who wait below
-	stop := make(chan struct{})
-	s.work.Go(func() { lost <- keepalive(s.link, stop) })
-	s.work.Go(func() { lost <- s.link.Wait() })
+	var gone, ended <-chan struct{}
+	if s.link != nil {
+		gone = s.link.gone
+	}
 	if s.relay != nil {
-		s.work.Go(func() {
-			select {
-			case <-s.relay.Done():
-				lost <- relay.ErrClosed
-			case <-stop:
-			}
-		})
+		ended = s.relay.Done()
 	}
-	s.err = <-lost
-	if dead := s.link.conn.death(); dead != nil {
-		s.err = dead
-	} else if s.err == nil || errors.Is(s.err, io.EOF) {
-		s.err = errors.New("the bastion closed the connection")
+	select {
+	case <-gone:
+	case <-ended:
+		select {
+		case <-gone:
+		case <-time.After(settle):
+		}
 	}
-	close(stop)
-	s.link.Close()
 	if s.relay != nil {
 		s.relay.Close()
+	}
+	if s.alive() || s.link == nil {
+		s.err = s.relay.ended()
+	} else {
+		s.err = s.link.err
 	}
 	close(s.done)
 }
 
-// Close ends the session and waits for its goroutines.
+// alive reports whether there is a connection to the bastion still.
+func (s *session) alive() bool {
+	if s.link == nil {
+		return false
+	}
+	select {
+	case <-s.link.gone:
+		return false
+	default:
+		return true
+	}
+}
+
+// Close ends the session and its connection.
 func (s *session) Close() {
-	s.link.Close()
-	s.work.Wait()
+	if s.link != nil {
+		s.link.Close()
+	} else {
+		s.relay.Close()
+	}
+	<-s.done
+}
+
+// distance is the round trip to the bastion, 0 where it is not known yet.
+func (s *session) distance() time.Duration {
+	if s.link == nil {
+		return 0
+	}
+	return time.Duration(s.link.rtt.Load())
 }
 
 // dial opens one connection, early where the carrier can. relay.ErrClosed means
@@ -127,7 +174,7 @@ func (s *session) dial(ctx context.Context, network, addr string, early bool) (n
 	case !errors.As(err, &refused):
 		return nil, relay.ErrClosed
 	case refused.Reason == ssh.Prohibited:
-		e := &Error{Kind: KindRelay, Host: s.link.host.String(), Err: errors.New("the bastion forbids forwarding (AllowTcpForwarding no)"), Hint: "use --carrier relay"}
+		e := &Error{Kind: KindRelay, Host: s.server, Err: errors.New("the bastion forbids forwarding (AllowTcpForwarding no)"), Hint: "use --carrier relay"}
 		if s.reason != "" {
 			e.Hint = "and the relay did not start: " + s.reason
 		}
@@ -152,131 +199,3 @@ func forwardKind(message string) relay.Kind {
 
 // isLost reports that the session itself is over, not one dial.
 func isLost(err error) bool { return errors.Is(err, relay.ErrClosed) }
-
-// startRelay runs the relay that is on the bastion's PATH or was uploaded
-// before, and uploads one where there is none.
-func (c *Client) startRelay(ctx context.Context, l *link) (*relay.Client, error) {
-	onPath, uploaded := true, false
-	for {
-		r, err := c.execRelay(ctx, l, onPath)
-		if err == nil {
-			return r, nil
-		}
-		e := &Error{Kind: KindRelay, Host: l.host.String(), Err: err, Hint: "install ddbproxy-relay on the bastion, or use --carrier forward"}
-		var hello *relay.HelloError
-		if !errors.As(err, &hello) {
-			e.Passing = true
-			return nil, e
-		}
-		if hello.Relay.Protocol != 0 && onPath {
-			c.log().Info("the relay on the bastion's PATH is of another protocol: trying an uploaded one", "version", hello.Relay.Version)
-			onPath = false
-			continue
-		}
-		missing := missingLine.FindStringSubmatch(hello.Said)
-		if missing == nil || uploaded {
-			return nil, e
-		}
-		goos, goarch := goArch(missing[1], missing[2])
-		program := c.program(goos, goarch)
-		if program == nil {
-			e.Err = fmt.Errorf("there is no relay on the bastion, and this ddbproxy carries none for %s/%s", goos, goarch)
-			return nil, e
-		}
-		if err := c.upload(ctx, l, program); err != nil {
-			e.Err = fmt.Errorf("upload of the relay: %w", err)
-			e.Passing = !errors.Is(err, errRefused)
-			return nil, e
-		}
-		uploaded = true
-	}
-}
-
-func (c *Client) program(goos, goarch string) *Program {
-	if c.Program == nil {
-		return nil
-	}
-	return c.Program(goos, goarch)
-}
-
-// execRelay starts a relay by an exec request and shakes hands with it.
-func (c *Client) execRelay(ctx context.Context, l *link, onPath bool) (*relay.Client, error) {
-	hashes := make(map[string]string)
-	for _, m := range machines {
-		if p := c.program("linux", m.goarch); p != nil {
-			hashes[m.goarch] = p.Hash
-		}
-	}
-	command, err := startCommand(onPath, hashes, c.RelayArgs)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, relayTimeout, errors.New("no answer for 15 s"))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { l.conn.Close() })
-	defer stop()
-	session, err := l.NewSession()
-	if err != nil {
-		return nil, fmt.Errorf("open a session: %w", err)
-	}
-	pipe := &execPipe{session: session, link: l, ended: make(chan struct{})}
-	if pipe.WriteCloser, err = session.StdinPipe(); err == nil {
-		pipe.out, err = session.StdoutPipe()
-	}
-	session.Stderr = &pipe.stderr
-	if err == nil {
-		err = session.Start(command)
-	}
-	if err != nil {
-		session.Close()
-		return nil, fmt.Errorf("run the relay: %w", err)
-	}
-	r, err := relay.NewClient(ctx, pipe, c.Version)
-	var hello *relay.HelloError
-	if errors.As(err, &hello) && hello.Said == "" {
-		session.Wait() // for all of stderr; the session is closed or its link is
-		hello.Said = relay.Printable(pipe.stderr.String(), 300)
-	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return r, err
-}
-
-// execPipe is the standard input and output of a program on the far side.
-type execPipe struct {
-	io.WriteCloser // its input; Close is ours
-	out            io.Reader
-	stderr         tail
-	session        *ssh.Session
-	link           *link
-	once           sync.Once
-	ended          chan struct{} // closed when the output has ended
-}
-
-func (p *execPipe) Read(b []byte) (int, error) {
-	n, err := p.out.Read(b)
-	if err != nil {
-		p.once.Do(func() { close(p.ended) })
-	}
-	return n, err
-}
-
-// Close asks for the end of the session. A dead peer would hold that message,
-// and a hung program its answer: then the connection is cut.
-func (p *execPipe) Close() error {
-	cut := time.AfterFunc(time.Second, func() {
-		select {
-		case <-p.ended:
-		default:
-			p.link.conn.Close()
-		}
-	})
-	err := p.session.Close()
-	select {
-	case <-p.ended:
-		cut.Stop()
-	default:
-	}
-	return err
-}

@@ -16,17 +16,16 @@ import (
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
-// commandConn is a ProxyCommand: a byte stream that is a program's standard
-// input and output. What the program prints on standard error goes to the log;
-// its last line is kept for the error, should it die.
-//
-// The program has a process group of its own. So Close can end all of it, and a
-// Ctrl-C does not take the tunnel away from requests that are being finished;
-// but it cannot ask at the terminal.
+// commandConn is a program on this machine, a ProxyCommand or an ssh command: a
+// byte stream that is its standard input and output. What it prints on standard
+// error goes to the log; its last line is kept for the error, should it die.
 type commandConn struct {
+	name            string   // as errors call it
 	in, out, stderr *os.File // our ends of its pipes
 	cmd             *exec.Cmd
+	atTerminal      bool
 	close           sync.Once
+	closeIn         sync.Once
 	ended           chan struct{} // closed when the program has ended
 	heard           chan struct{} // closed when stderr has ended
 
@@ -34,7 +33,7 @@ type commandConn struct {
 	last string // line of stderr
 }
 
-// killAfter is how long a ProxyCommand may take to end when asked to.
+// killAfter is how long a program may take to end when asked to.
 const killAfter = time.Second
 
 // startProxyCommand runs h's ProxyCommand by the user's shell, as OpenSSH does.
@@ -44,7 +43,15 @@ func startProxyCommand(h *host, log *slog.Logger) (*commandConn, error) {
 		shell = "/bin/sh"
 	}
 	command := strings.NewReplacer("%%", "%", "%h", h.HostName, "%p", h.Port, "%r", h.User, "%n", h.Alias).Replace(h.ProxyCommand)
-	c := &commandConn{cmd: exec.Command(shell, "-c", "exec "+command), ended: make(chan struct{}), heard: make(chan struct{})}
+	return startProgram("ProxyCommand", exec.Command(shell, "-c", "exec "+command), false, log)
+}
+
+// startProgram starts cmd with pipes to it. It has a process group of its own:
+// so Close can end all of it, and a Ctrl-C does not take the tunnel away from
+// requests that are being finished. But then it cannot ask at the terminal: one
+// that may have to stays in our group, and has to leave Ctrl-C to us.
+func startProgram(name string, cmd *exec.Cmd, atTerminal bool, log *slog.Logger) (*commandConn, error) {
+	c := &commandConn{name: name, cmd: cmd, atTerminal: atTerminal, ended: make(chan struct{}), heard: make(chan struct{})}
 	var theirs [3]*os.File
 	var err error
 	for i, ours := range []**os.File{&c.in, &c.out, &c.stderr} {
@@ -58,7 +65,9 @@ func startProxyCommand(h *host, log *slog.Logger) (*commandConn, error) {
 	}
 	if err == nil {
 		c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs[0], theirs[1], theirs[2]
-		ownGroup(c.cmd)
+		if !atTerminal {
+			ownGroup(c.cmd)
+		}
 		err = c.cmd.Start()
 	}
 	for _, f := range theirs {
@@ -72,7 +81,9 @@ func startProxyCommand(h *host, log *slog.Logger) (*commandConn, error) {
 	go func() {          // ends with the program, which Close sees to
 		defer close(c.ended)
 		_ = c.cmd.Wait()
-		killGroup(c.cmd) // what it left behind
+		if !atTerminal {
+			killGroup(c.cmd) // what it left behind
+		}
 	}()
 	return c, nil
 }
@@ -87,7 +98,7 @@ func (c *commandConn) readErrors(log *slog.Logger) {
 			c.mu.Lock()
 			c.last = text
 			c.mu.Unlock()
-			log.Info("ProxyCommand", "said", text)
+			log.Info(c.name, "said", text)
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -112,25 +123,29 @@ func (c *commandConn) death() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == "" {
-		return fmt.Errorf("its ProxyCommand ended (%s)", c.cmd.ProcessState)
+		return fmt.Errorf("its %s ended (%s)", c.name, c.cmd.ProcessState)
 	}
-	return fmt.Errorf("its ProxyCommand ended (%s): %s", c.cmd.ProcessState, c.last)
+	return fmt.Errorf("its %s ended (%s): %s", c.name, c.cmd.ProcessState, c.last)
 }
 
 // Close ends the program and what it started, and waits for it.
 func (c *commandConn) Close() error {
 	c.close.Do(func() {
-		c.in.Close() // the polite way: end of input
+		c.CloseWrite() // the polite way: end of input
 		late := time.NewTimer(killAfter)
 		defer late.Stop()
 		select {
 		case <-c.ended:
 		default:
-			stopGroup(c.cmd)
+			stop, kill := stopGroup, killGroup
+			if c.atTerminal {
+				stop, kill = stopOne, killOne
+			}
+			stop(c.cmd)
 			select {
 			case <-c.ended:
 			case <-late.C:
-				killGroup(c.cmd)
+				kill(c.cmd)
 				<-c.ended
 			}
 		}
@@ -144,6 +159,12 @@ func (c *commandConn) Close() error {
 		c.closePipes()
 		<-c.heard
 	})
+	return nil
+}
+
+// CloseWrite ends the program's input.
+func (c *commandConn) CloseWrite() error {
+	c.closeIn.Do(func() { c.in.Close() })
 	return nil
 }
 

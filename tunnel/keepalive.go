@@ -1,0 +1,100 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Keepalive times: a peer that vanished without a word (black hole, power
+// loss) is noticed within probeAfter + probeWait.
+const (
+	probeAfter = 5 * time.Second // of silence, before a keepalive is sent
+	probeWait  = 9 * time.Second // for any byte after that
+
+	// After a sleep, or when this machine's network changed, the connection is
+	// probably dead: do not wait long.
+	wakeWait = 3 * time.Second
+	// Timers stop while a machine sleeps, the wall clock does not.
+	sleepJump = 10 * time.Second
+)
+
+var (
+	errNoAnswer = errors.New("no answer to keepalives")
+	errSlept    = errors.New("no answer after this machine slept")
+	errChanged  = errors.New("no answer after this machine's network changed")
+	errMoved    = errors.New("this machine lost the address that the connection came from")
+)
+
+// aliveTimes are h's keepalive times. ServerAliveInterval may shorten ours and
+// not lengthen them: most who set it want idle connections kept (60 s is
+// common), not to wait four minutes for a dead one to be noticed.
+func (h *host) aliveTimes() (after, wait time.Duration) {
+	after, wait = probeAfter, probeWait
+	if h.AliveInterval > 0 {
+		after = min(after, h.AliveInterval)
+		wait = min(wait, h.AliveInterval*time.Duration(max(1, h.AliveCountMax)))
+	}
+	return after, wait
+}
+
+// keepalive probes l while it is quiet and returns why it is given up, or nil
+// when done is closed. SendRequest has no deadline of its own and blocks for
+// ever on a dead peer, holding a lock (golang/go#19338): so it runs apart, and
+// the caller ends it by closing the connection.
+func keepalive(l *link, done <-chan struct{}) error {
+	watching, stop := context.WithCancel(context.Background())
+	defer stop()
+	network := watchNetwork(watching)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	answered := make(chan time.Time, 1)
+	after, normal := l.host.aliveTimes()
+	noAnswer := fmt.Errorf("%w for %g s", errNoAnswer, (after + normal).Seconds())
+	wait, reason := normal, noAnswer
+	sent := time.Now() // of the probe under way, zero for none; the first measures the way
+	go probe(l.Client, answered)
+	last := sent
+	for {
+		now, doubt := time.Time{}, error(nil)
+		select {
+		case <-done:
+			return nil
+		case at := <-answered:
+			l.measured(at.Sub(sent))
+			sent, wait, reason = time.Time{}, normal, noAnswer
+			continue
+		case <-network:
+			if !hasAddress(l.local()) {
+				return errMoved
+			}
+			now, doubt = time.Now(), errChanged
+		case <-tick.C:
+			now = time.Now()
+			if slept := now.Round(0).Sub(last.Round(0)) - now.Sub(last); slept > sleepJump {
+				doubt = errSlept
+			}
+			last = now
+		}
+		if doubt != nil {
+			wait, reason = min(wait, wakeWait), doubt
+		}
+		switch {
+		case sent.IsZero() && (doubt != nil || l.conn.quiet() > after):
+			sent = now
+			go probe(l.Client, answered) // ends with its answer or with l
+		case !sent.IsZero() && now.Sub(sent) > wait && l.conn.quiet() > wait:
+			return reason
+		}
+	}
+}
+
+// probe sends OpenSSH's keepalive; a refusal of it is an answer as good.
+func probe(c *ssh.Client, answered chan<- time.Time) {
+	if _, _, err := c.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+		answered <- time.Now()
+	}
+}

@@ -1,0 +1,94 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ddbproxy/ddbproxy/internal/relayd"
+	"golang.org/x/crypto/ssh"
+)
+
+// programs runs the relay for exec requests, and can end those that run.
+type programs struct {
+	scene *scene
+	runs  atomic.Int32
+
+	mu   sync.Mutex
+	ends []context.CancelFunc
+}
+
+func (p *programs) run(_ string, ch ssh.Channel) int {
+	p.runs.Add(1)
+	ctx, end := context.WithCancel(context.Background())
+	p.mu.Lock()
+	p.ends = append(p.ends, end)
+	p.mu.Unlock()
+	r := relayd.Program{Stdin: ch, Stdout: ch, Stderr: ch.Stderr(), Close: ch.Close, Dial: p.scene.bastion.Dial}
+	return r.Run(ctx, []string{"-region", "eu-west-1"})
+}
+
+func (p *programs) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, end := range p.ends {
+		end()
+	}
+	p.ends = nil
+}
+
+// nextChange is closed when the state of c changes.
+func nextChange(c *Client) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+func TestRelayThatEndedIsStartedAgainWithoutAnotherLogin(t *testing.T) {
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	var logins atomic.Int32
+	other := sc.bastionLike(func(config *ssh.ServerConfig) {
+		config.AuthLogCallback = func(_ ssh.ConnMetadata, _ string, err error) {
+			if err == nil {
+				logins.Add(1)
+			}
+		}
+	})
+	other.Exec = relays.run
+	sc.bastion.Close()
+	sc.bastion = other
+	sc.serve(t, sc.addr)
+	var log bytes.Buffer
+	var mu sync.Mutex
+	c := sc.client(t)
+	c.Logger = slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, nil))
+	start(t, c)
+	const kills = 3
+	for range kills {
+		if err := ping(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		down := nextChange(c)
+		relays.kill()
+		<-down
+	}
+	if err := ping(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if got := relays.runs.Load(); got != kills+1 {
+		t.Errorf("%d relays were started, want %d", got, kills+1)
+	}
+	if got := logins.Load(); got != 1 {
+		t.Errorf("%d logins, want 1", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(log.String(), "the relay on the bastion ended") {
+		t.Errorf("log %q does not tell why the tunnel was down", &log)
+	}
+}

@@ -1,0 +1,132 @@
+package tunnel
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// shell runs programs on the bastion.
+type shell interface {
+	// start starts command, which the login shell there reads.
+	start(command string) (remote, error)
+	// cut ends all that was started, at once.
+	cut()
+	// String is the bastion as errors name it.
+	String() string
+}
+
+// remote is a program that runs on the bastion: its input and output.
+type remote interface {
+	io.ReadWriteCloser
+	// CloseWrite ends its input.
+	CloseWrite() error
+	// wait waits until it is over. An error tells that the way to it broke; how
+	// it ended by itself is none.
+	wait() error
+	// said is the end of what it printed on standard error.
+	said() string
+}
+
+// sshShell is exec requests on an ssh connection (RFC 4254, section 6.5).
+type sshShell struct{ *link }
+
+func (s sshShell) String() string { return s.host.String() }
+
+func (s sshShell) start(command string) (remote, error) {
+	session, err := s.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	p := &execPipe{session: session, link: s.link, ended: make(chan struct{})}
+	if p.in, err = session.StdinPipe(); err == nil {
+		p.out, err = session.StdoutPipe()
+	}
+	session.Stderr = &p.stderr
+	if err == nil {
+		err = session.Start(command)
+	}
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// execPipe is a remote by an ssh session.
+type execPipe struct {
+	in      io.WriteCloser
+	out     io.Reader
+	stderr  tail
+	session *ssh.Session
+	link    *link
+	once    sync.Once
+	ended   chan struct{} // closed when the output has ended
+}
+
+func (p *execPipe) Write(b []byte) (int, error) { return p.in.Write(b) }
+func (p *execPipe) CloseWrite() error           { return p.in.Close() }
+func (p *execPipe) said() string                { return p.stderr.String() }
+
+func (p *execPipe) Read(b []byte) (int, error) {
+	n, err := p.out.Read(b)
+	if err != nil {
+		p.once.Do(func() { close(p.ended) })
+	}
+	return n, err
+}
+
+func (p *execPipe) wait() error {
+	err := p.session.Wait()
+	var exit *ssh.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+// Close asks for the end of the session. A dead peer would hold that message,
+// and a hung program its answer: then the connection is cut.
+func (p *execPipe) Close() error {
+	cut := time.AfterFunc(time.Second, func() {
+		select {
+		case <-p.ended:
+		default:
+			p.link.conn.Close()
+		}
+	})
+	err := p.session.Close()
+	select {
+	case <-p.ended:
+		cut.Stop()
+	default:
+	}
+	return err
+}
+
+// tail keeps the last bytes of what a program printed.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const maxTail = 8 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if extra := len(t.text) - maxTail; extra > 0 {
+		t.text = append(t.text[:0], t.text[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}

@@ -1,0 +1,116 @@
+package tunnel
+
+import (
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// localShell reaches the bastion by a command of the user's, such as
+// "ssh -F x" or "kubectl exec -i %n -- sh -c %c": for what a Go ssh client has
+// not (smart cards, GSSAPI) and for what is no ssh at all.
+type localShell struct {
+	client     *Client
+	atTerminal bool // somebody may be asked
+
+	mu      sync.Mutex
+	started []*commandConn
+}
+
+func (l *localShell) String() string { return l.client.Destination }
+
+// start runs the user's command. Where it names neither the target (%n) nor
+// the command to run there (%c, one word), both are added, as ssh wants them.
+func (l *localShell) start(command string) (remote, error) {
+	cmd := exec.Command("sh", "-c", commandLine(l.client.SSHCommand, l.client.Destination, command, l.atTerminal))
+	c, err := startProgram("ssh command", cmd, l.atTerminal, l.client.log())
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.started = append(l.started, c)
+	return localRemote{c}, nil
+}
+
+// commandLine is what the shell here is given.
+func commandLine(template, destination, command string, atTerminal bool) string {
+	if !strings.Contains(template, "%n") && !strings.Contains(template, "%c") {
+		template = strings.ReplaceAll(template, "%", "%%") + " %n %c"
+	}
+	line := "exec " + strings.NewReplacer("%%", "%", "%n", quote(destination), "%c", quote(command)).Replace(template)
+	if atTerminal {
+		// It gets the terminal's signals too, and has to outlive the first
+		// Ctrl-C: requests are finished after it.
+		line = `trap "" INT QUIT; ` + line
+	}
+	return line
+}
+
+// quote makes s one word of a POSIX shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// cut ends every program that was started. It does not wait for them, as a
+// context's end calls it.
+func (l *localShell) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.started {
+		go c.Close() // ends within twice killAfter
+	}
+}
+
+// sshFailed is the exit status by which ssh tells that it failed itself.
+const sshFailed = 255
+
+// refused words the end of an ssh that did not reach the bastion, nil where it
+// did.
+func (l *localShell) refused(broken error) *Error {
+	if broken == nil {
+		return nil
+	}
+	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: "try it by hand: " + commandLine(l.client.SSHCommand, l.client.Destination, "true", false)[len("exec "):]}
+	text := broken.Error()
+	switch {
+	case strings.Contains(text, "Permission denied"):
+		e.Kind, e.Passing = KindAuth, false
+	case strings.Contains(text, "Host key verification failed"):
+		e.Kind, e.Passing = KindHostKey, false
+	case strings.Contains(text, "not found") || strings.Contains(text, "No such file"):
+		e.Kind, e.Passing = KindConfig, false
+	}
+	return e
+}
+
+// localRemote is a remote by a command on this machine.
+type localRemote struct{ *commandConn }
+
+func (r localRemote) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+func (r localRemote) wait() error {
+	<-r.ended
+	<-r.heard
+	// A shell that has not found the command has 127, one that may not run it
+	// 126: as the relay's start has on the bastion, but then ssh says nothing.
+	status := r.cmd.ProcessState.ExitCode()
+	if status == sshFailed || (status == 126 || status == 127) && strings.HasPrefix(r.said(), "sh: ") {
+		return r.death()
+	}
+	return nil
+}
+
+// Close lets the program end by itself when its input has, for a moment: so it
+// can say why it ends.
+func (r localRemote) Close() error {
+	r.CloseWrite()
+	select {
+	case <-r.ended:
+	case <-time.After(killAfter):
+	}
+	return r.commandConn.Close()
+}

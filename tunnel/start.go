@@ -1,0 +1,195 @@
+package tunnel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
+)
+
+const (
+	// relayTimeout bounds the start of a relay, an upload apart.
+	relayTimeout = 15 * time.Second
+	// uploadStall is how long an upload may stand still.
+	uploadStall = 30 * time.Second
+)
+
+// startRelay runs the relay that is on the bastion's PATH or was uploaded
+// before, and uploads one where there is none.
+func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error) {
+	onPath, uploaded := true, false
+	for {
+		r, err := c.execRelay(ctx, sh, onPath)
+		if err == nil {
+			return r, nil
+		}
+		e := &Error{Kind: KindRelay, Host: sh.String(), Err: err, Hint: "install ddbproxy-relay on the bastion"}
+		if c.SSHCommand == "" {
+			e.Hint += ", or use --carrier forward"
+		}
+		var known *Error
+		var hello *relay.HelloError
+		switch {
+		case errors.As(err, &known):
+			return nil, known
+		case !errors.As(err, &hello):
+			e.Passing = true
+			return nil, e
+		case hello.Relay.Protocol != 0 && onPath:
+			c.log().Info("the relay on the bastion's PATH is of another protocol: trying an uploaded one", "version", hello.Relay.Version)
+			onPath = false
+			continue
+		}
+		missing := missingLine.FindStringSubmatch(hello.Said)
+		if missing == nil || uploaded {
+			return nil, e
+		}
+		goos, goarch := goArch(missing[1], missing[2])
+		program := c.program(goos, goarch)
+		if program == nil {
+			e.Err = fmt.Errorf("there is no relay on the bastion, and this ddbproxy carries none for %s/%s", goos, goarch)
+			return nil, e
+		}
+		if err := c.upload(ctx, sh, program); err != nil {
+			e.Err = fmt.Errorf("upload of the relay: %w", err)
+			e.Passing = !errors.Is(err, errRefused)
+			return nil, e
+		}
+		uploaded = true
+	}
+}
+
+func (c *Client) program(goos, goarch string) *Program {
+	if c.Program == nil {
+		return nil
+	}
+	return c.Program(goos, goarch)
+}
+
+// runningRelay is a relay and the program that it is on the bastion.
+type runningRelay struct {
+	*relay.Client
+	remote remote
+}
+
+// ended words why the relay is gone.
+func (r *runningRelay) ended() error {
+	if said := relay.Printable(r.remote.said(), 300); said != "" {
+		return fmt.Errorf("the relay on the bastion ended: %s", said)
+	}
+	return errors.New("the relay on the bastion ended")
+}
+
+// execRelay starts a relay and shakes hands with it.
+func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*runningRelay, error) {
+	hashes := make(map[string]string)
+	for _, m := range machines {
+		if p := c.program("linux", m.goarch); p != nil {
+			hashes[m.goarch] = p.Hash
+		}
+	}
+	command, err := startCommand(onPath, hashes, c.RelayArgs)
+	if err != nil {
+		return nil, err
+	}
+	timeout := relayTimeout
+	if l, ok := sh.(*localShell); ok && l.atTerminal {
+		timeout = personTime // for a PIN or a password
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer for %v", timeout))
+	defer cancel()
+	stop := context.AfterFunc(ctx, sh.cut)
+	defer stop()
+	far, err := sh.start(command)
+	if err != nil {
+		return nil, fmt.Errorf("run the relay: %w", err)
+	}
+	r, err := relay.NewClient(ctx, far, c.Version)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err == nil {
+		return &runningRelay{r, far}, nil
+	}
+	broken := far.wait() // and for all of stderr; NewClient has closed it
+	if l, ok := sh.(*localShell); ok {
+		if e := l.refused(broken); e != nil {
+			return nil, e
+		}
+	}
+	var hello *relay.HelloError
+	if errors.As(err, &hello) && hello.Said == "" {
+		hello.Said = relay.Printable(far.said(), 300)
+	}
+	return nil, err
+}
+
+// errRefused marks an upload that the bastion refused: another try would end
+// the same.
+var errRefused = errors.New("the bastion refused it")
+
+// upload stores p on the far side.
+func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, sh.cut)
+	defer stop()
+	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
+	defer stalled.Stop()
+	far, err := sh.start(uploadCommand(p.Hash))
+	if err != nil {
+		return err
+	}
+	sent := make(chan struct{})
+	go func() { // ends with the program at the latest: its input is closed then
+		defer close(sent)
+		// A program that ends early says why; that its input broke is no news.
+		_, _ = io.Copy(far, &progressReader{r: bytes.NewReader(p.Gzip), total: int64(len(p.Gzip)), report: func(done, total int64) {
+			stalled.Reset(uploadStall)
+			if c.Progress != nil {
+				c.Progress(done, total)
+			}
+		}})
+		far.CloseWrite()
+	}()
+	printed := new(tail)
+	_, _ = io.Copy(printed, far) // its end is the program's
+	broken := far.wait()
+	far.Close()
+	<-sent
+	said := printed.String() + far.said()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if m := failedLine.FindStringSubmatch(said); m != nil {
+		return fmt.Errorf("%w: %s", errRefused, relay.Printable(m[1], 300))
+	}
+	if m := uploadedLine.FindStringSubmatch(said); m != nil {
+		c.log().Info("relay uploaded", "path", m[1], "bytes", len(p.Gzip))
+		return nil
+	}
+	if broken != nil {
+		return broken
+	}
+	return fmt.Errorf("%w: its shell answered %q", errRefused, relay.Printable(said, 300))
+}
+
+// progressReader tells how much of it was read.
+type progressReader struct {
+	r           io.Reader
+	done, total int64
+	report      func(done, total int64)
+}
+
+func (p *progressReader) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.done += int64(n)
+	if n > 0 {
+		p.report(p.done, p.total)
+	}
+	return n, err
+}
