@@ -29,7 +29,7 @@ func (s *Server) init() {
 			s.region = s.Regions[0]
 		}
 		s.sessions = tls.NewLRUClientSessionCache(64)
-		s.transport = s.newTransport()
+		s.transport.Store(s.newTransport())
 		host, _ := s.hostFor(endpoint.DynamoDB, s.region) // Warm reports the error
 		addr := net.JoinHostPort(host, "443")
 		s.spares = newSpares(addr, func(ctx context.Context) (*upstreamConn, error) {
@@ -110,6 +110,15 @@ func (s *Server) keepSpares() {
 	s.spares.keep(s.life)
 }
 
+// Redial has requests from now on use new connections, because the way that Dial takes has changed for a better one. What
+// is under way ends where it is.
+func (s *Server) Redial() {
+	s.init()
+	old := s.transport.Swap(s.newTransport())
+	old.CloseIdleConnections() // the busy ones too, when they fall idle: no request comes that would want them
+	s.spares.renew()
+}
+
 // Close ends all requests, tunnels and connections and returns when nothing of them is left. To let requests finish,
 // shut the http.Server down first.
 func (s *Server) Close() error {
@@ -119,7 +128,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.end()
 	s.active.Wait()
-	s.transport.CloseIdleConnections()
+	s.transport.Load().CloseIdleConnections()
 	s.spares.close()
 	return nil
 }

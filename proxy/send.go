@@ -104,7 +104,7 @@ func (s *Server) try(r *http.Request, limit time.Duration) attempt {
 		conn = info.Conn.(*upstreamConn) // dialUpstream gives no other
 		before = conn.written()
 	}})
-	a.resp, a.err = s.transport.RoundTrip(r.WithContext(ctx))
+	a.resp, a.err = s.transport.Load().RoundTrip(r.WithContext(ctx))
 	if a.err != nil {
 		if conn == nil {
 			a.waited = time.Since(start)

@@ -64,7 +64,7 @@ type Server struct {
 	derived     derived
 	signer      signer
 	sessions    tls.ClientSessionCache
-	transport   *http.Transport
+	transport   atomic.Pointer[http.Transport] // replaced by Redial
 	spares      *spares
 	region      string // default; empty where none is known
 	endpoint    endpoint.Endpoint

@@ -119,6 +119,23 @@ func (p *spares) fill(ctx context.Context) error {
 	return first
 }
 
+// renew lets the ready connections go and asks for new ones.
+func (p *spares) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop()
+	p.stir()
+}
+
+// drop closes the ready connections. The caller has the lock.
+func (p *spares) drop() {
+	for _, s := range p.ready {
+		s.conn.raw.take() // so that its end does not count as a death
+		s.conn.raw.Close()
+	}
+	p.ready = nil
+}
+
 // add dials one spare and reports its error; fill waits for that.
 func (p *spares) add(ctx context.Context, errs chan<- error) {
 	conn, err := p.dial(ctx)
@@ -191,11 +208,7 @@ func (p *spares) hasFailed() bool {
 func (p *spares) close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, s := range p.ready {
-		s.conn.raw.take()
-		s.conn.raw.Close()
-	}
-	p.ready = nil
+	p.drop()
 	p.mu.Unlock()
 	p.watch.Wait()
 }

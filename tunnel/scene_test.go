@@ -193,12 +193,19 @@ func start(t *testing.T, c *Client) {
 }
 
 // ping sends a word through the tunnel and wants it back.
-func ping(ctx context.Context, c *Client) error {
+func ping(ctx context.Context, c interface {
+	DialContext(context.Context, string, string) (net.Conn, error)
+}) error {
 	conn, err := c.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	return echoed(conn)
+}
+
+// echoed sends a word and wants it back.
+func echoed(conn net.Conn) error {
 	if _, err := conn.Write([]byte("ping")); err != nil {
 		return err
 	}

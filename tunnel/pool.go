@@ -1,0 +1,232 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Pool keeps tunnels to one or several bastions at the same time, and opens
+// connections through the best of those that are well: a bastion that fails is
+// replaced by one that is logged in already. Its fields are set before Start
+// and not changed after. It is safe for concurrent use.
+type Pool struct {
+	// Bastions are the tunnels, the preferred first.
+	Bastions []*Client
+	// Moved is told when connections begin to go by another bastion. Those that
+	// are open stay where they are until they are closed.
+	Moved func()
+	// Logger gets which bastion is taken, and why. nil discards.
+	Logger *slog.Logger
+
+	provenAfter time.Duration // shorter in tests
+
+	members []*member
+	news    chan struct{} // a bastion is up or down
+	cancel  context.CancelFunc
+	closed  <-chan struct{}
+	work    sync.WaitGroup
+
+	mu      sync.Mutex
+	chosen  *member       // the last that was taken
+	changed chan struct{} // closed and replaced at news
+}
+
+// Start connects to all bastions and returns once one is up, or with their
+// errors where none is. From then on all are kept until Close.
+func (p *Pool) Start(ctx context.Context) error {
+	if p.provenAfter == 0 {
+		p.provenAfter = provenAfter
+	}
+	run, cancel := context.WithCancel(context.Background())
+	p.cancel, p.closed = cancel, run.Done()
+	p.changed, p.news = make(chan struct{}), make(chan struct{}, 1)
+	keys, interview := new(keyring), newInterview(p.Bastions)
+	for _, c := range p.Bastions {
+		c.keys, c.moved = keys, p.news
+		c.prepare()
+		p.members = append(p.members, &member{Client: c})
+	}
+	// The others go on logging in when the first is up, without ctx.
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	failures := make(chan error, len(p.members))
+	for _, m := range p.members {
+		p.work.Go(func() {
+			s, err := m.open(run)
+			m.keepFrom(s, err)
+			if err != nil {
+				failures <- err
+			}
+			notify(p.news)
+		})
+	}
+	var errs []error
+	for len(errs) < len(p.members) {
+		select {
+		case err := <-failures:
+			errs = append(errs, err)
+		case <-p.news:
+		}
+		if m, _ := p.look(); m == nil {
+			continue
+		}
+		interview.end()
+		if len(p.members) > 1 {
+			p.work.Go(func() { p.watch(run) })
+		}
+		return nil
+	}
+	p.Close()
+	return errors.Join(errs...)
+}
+
+// Close ends all tunnels and waits for the goroutines that Start began.
+func (p *Pool) Close() error {
+	if p.cancel == nil {
+		return nil
+	}
+	p.cancel()
+	p.work.Wait()
+	for _, m := range p.members {
+		m.Close()
+	}
+	return nil
+}
+
+// Status tells how each bastion is, in their order.
+func (p *Pool) Status() []Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]Status, len(p.members))
+	for i, m := range p.members {
+		all[i] = m.Client.Status()
+		all[i].InUse = m == p.chosen && all[i].Up
+	}
+	return all
+}
+
+// DialContext is Client.DialContext by the best bastion that is up.
+func (p *Pool) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	return p.dial(ctx, network, addr, false)
+}
+
+// DialEarly is Client.DialEarly by the best bastion that is up.
+func (p *Pool) DialEarly(ctx context.Context, network, addr string) (net.Conn, error) {
+	return p.dial(ctx, network, addr, true)
+}
+
+func (p *Pool) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
+	if len(p.members) == 1 {
+		return p.members[0].dial(ctx, network, addr, early)
+	}
+	for tried := 0; ; {
+		m, changed := p.look()
+		if m == nil {
+			if err := p.hopeless(); err != nil {
+				return nil, err
+			}
+		} else {
+			conn, _, err := m.dialNow(ctx, network, addr, early)
+			switch {
+			case err == nil:
+				return &pooledConn{Conn: conn, member: m}, nil
+			case isLost(err): // there will be news of it
+			case ctx.Err() == nil && m.blame(err) && tried < len(p.members):
+				tried++
+				continue
+			default:
+				return nil, err
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, p.members[0].waited(context.Cause(ctx))
+		case <-p.closed:
+			return nil, ErrClosed
+		}
+	}
+}
+
+// hopeless asks all bastions to try again soon, and gives the first one's error
+// where none will come back by itself.
+func (p *Pool) hopeless() error {
+	var first error
+	hope := false
+	for _, m := range p.members {
+		notify(m.wake)
+		err := m.Client.Status().Err
+		if !isPermanent(err) {
+			hope = true
+		} else if first == nil {
+			first = err
+		}
+	}
+	if hope {
+		return nil
+	}
+	return first
+}
+
+// recheck is how often the choice is made anew without news: distances change,
+// and who came back is trusted after a while.
+const recheck = time.Second
+
+// watch passes news on and tells when the choice falls on another bastion.
+func (p *Pool) watch(ctx context.Context) {
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	last, _ := p.look()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-p.news:
+			p.mu.Lock()
+			close(p.changed)
+			p.changed = make(chan struct{})
+			p.mu.Unlock()
+		}
+		if now, _ := p.look(); now != nil && now != last {
+			last = now
+			p.log().Warn("another bastion is taken", "server", now.Client.Status().Server)
+			if p.Moved != nil {
+				p.Moved()
+			}
+		}
+	}
+}
+
+// look chooses the bastion for now, nil while all are down, and gives what is
+// closed at the next news.
+func (p *Pool) look() (*member, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	options := make([]option, len(p.members))
+	chosen := -1
+	for i, m := range p.members {
+		options[i] = m.option(now, p.provenAfter)
+		if m == p.chosen {
+			chosen = i
+		}
+	}
+	best := choose(options, chosen)
+	if best < 0 {
+		return nil, p.changed
+	}
+	p.chosen = p.members[best]
+	return p.chosen, p.changed
+}
+
+func (p *Pool) log() *slog.Logger {
+	if p.Logger != nil {
+		return p.Logger
+	}
+	return slog.New(slog.DiscardHandler)
+}
