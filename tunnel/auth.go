@@ -57,6 +57,14 @@ func (o *offer) add(h *host, s ssh.Signer, from string) {
 	o.from = append(o.from, describe(s.PublicKey())+" from "+from)
 }
 
+// addFirst puts a key before those that are there.
+func (o *offer) addFirst(h *host, s ssh.Signer, from string) {
+	signers, origins := o.signers, o.from
+	o.signers, o.from = nil, nil
+	o.add(h, s, from)
+	o.signers, o.from = append(o.signers, signers...), append(o.from, origins...)
+}
+
 // offer collects certificates first: a server that trusts an authority often
 // knows no plain key, and each refused key counts towards MaxAuthTries. Within
 // each of the two the order is OpenSSH's: agent keys that the configuration

@@ -25,10 +25,16 @@ type Client struct {
 	// KnownHosts are files to check host keys by instead of the configured.
 	KnownHosts []string
 
+	// Ephemeral, where it is set, gives the key that is offered first.
+	Ephemeral *Ephemeral
+	// Locate, where it is set, is asked before every connection where the
+	// destination is, unless ssh's configuration tells.
+	Locate func(ctx context.Context) (Location, error)
+
 	// SSHCommand reaches the bastion by a program instead, such as "ssh -F x":
 	// the shell runs it with Destination and the command to run there behind
-	// it, or in the place of %n and %c. ConfigFile, Identities and KnownHosts
-	// are not used then, and the Carrier is the relay.
+	// it, or in the place of %n and %c. ConfigFile, Identities, KnownHosts,
+	// Ephemeral and Locate are not used then, and the Carrier is the relay.
 	SSHCommand string
 
 	// Carrier is how connections travel; "" means CarrierAuto.

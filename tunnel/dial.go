@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,11 +24,16 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: errors.New("more than 8 jump hosts"), Hint: "look for a ProxyJump that points back"}
 	}
 	c.warn(h)
+	fresh := c.freshKey(ctx, h, depth)
+	defer fresh.end()
+	if err := c.locate(ctx, h, depth); err != nil {
+		return nil, err
+	}
 	conn, under, err := c.reach(ctx, h, depth)
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.login(ctx, h, conn)
+	client, err := c.login(ctx, h, conn, fresh)
 	if err != nil {
 		conn.Close()
 		if under != nil {
@@ -106,9 +112,10 @@ func unreachable(ctx context.Context, h *host, err error) error {
 	case strings.Contains(err.Error(), "refused"):
 		e.Err, e.Hint = errors.New("connection refused"), "is this sshd's port? give another as HOST:PORT"
 	case errors.As(err, &timeout) && timeout.Timeout():
-		e.Err, e.Hint = errors.New("no answer"), "check the address, the VPN, and that the security group lets this machine's address in on port "+h.Port
+		e.Err = errors.New("no answer")
+		e.Hint = cmp.Or(h.AbsentHint, "check the address, the VPN, and that the security group lets this machine's address in on port "+h.Port)
 	default:
-		e.Hint = "check this machine's network"
+		e.Hint = cmp.Or(h.AbsentHint, "check this machine's network")
 	}
 	return e
 }

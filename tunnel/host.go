@@ -18,6 +18,7 @@ type host struct {
 	User         string
 	Port         string
 	HostKeyAlias string
+	AbsentHint   string // what to do if nothing answers; not from the configuration
 
 	IdentityFiles    []string // with tokens expanded; may not exist
 	CertificateFiles []string

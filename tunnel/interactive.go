@@ -19,6 +19,8 @@ type authentication struct {
 	ask     asker // nil: nobody to ask
 	offered *offer
 	notice  func(text string)
+	fresh   func() error // adds an ephemeral key; nil without one
+	hint    string       // where that was refused
 
 	allowed []string // what the server would take next
 	partial []string // what it took and did not find enough
@@ -45,10 +47,13 @@ func (a *authentication) limit() time.Duration {
 // somebody's telephone.
 func (a *authentication) methods() []ssh.AuthMethod {
 	var methods []ssh.AuthMethod
+	if a.fresh != nil && !slices.Contains(a.host.Methods, "publickey") {
+		methods = append(methods, ssh.PublicKeysCallback(a.keys))
+	}
 	for _, m := range a.host.Methods {
 		switch {
 		case m == "publickey":
-			methods = append(methods, ssh.PublicKeys(a.offered.signers...))
+			methods = append(methods, ssh.PublicKeysCallback(a.keys))
 		case a.ask == nil:
 		case m == "keyboard-interactive":
 			methods = append(methods, ssh.RetryableAuthMethod(ssh.KeyboardInteractive(a.challenge), a.host.PasswordPrompts))
@@ -57,6 +62,18 @@ func (a *authentication) methods() []ssh.AuthMethod {
 		}
 	}
 	return methods
+}
+
+// keys are all there are, an ephemeral one first: each that is refused counts
+// towards MaxAuthTries. It is waited for here, when the server is ready for it.
+func (a *authentication) keys() ([]ssh.Signer, error) {
+	if a.fresh != nil {
+		if err := a.fresh(); err != nil {
+			return nil, err
+		}
+		a.fresh = nil
+	}
+	return a.offered.signers, nil
 }
 
 // next is told between attempts what the server would take; it leaves the
@@ -120,6 +137,9 @@ func (a *authentication) refused(err error) error {
 	if strings.Contains(err.Error(), "oo many authentication failures") {
 		e.Err = fmt.Errorf("%w (the server gave up after that many)", e.Err)
 		e.Hint = "name the right key by IdentityFile and set IdentitiesOnly yes"
+	}
+	if a.hint != "" && slices.Contains(a.tried, "publickey") {
+		e.Hint = a.hint
 	}
 	for _, f := range a.offered.files {
 		if f.locked {

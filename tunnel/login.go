@@ -15,7 +15,7 @@ import (
 
 // login runs ssh's handshake. A server that stays silent is given up; a
 // question to the user stops that clock.
-func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Client, error) {
+func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *freshKey) (*ssh.Client, error) {
 	// Open questions are counted, so that a person who thinks is not taken for
 	// a silent server.
 	var asking atomic.Int32
@@ -40,6 +40,16 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Cl
 	}
 	defer offered.Close()
 	auth := &authentication{host: h, ask: ask, offered: offered, notice: func(text string) { c.show(h, text) }}
+	if fresh != nil {
+		auth.hint = fresh.Hint
+		auth.fresh = func() error {
+			key, err := fresh.get(ctx, &asking)
+			if err == nil {
+				offered.addFirst(h, key, fresh.Name)
+			}
+			return err
+		}
+	}
 
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -66,6 +76,8 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn) (*ssh.Cl
 		err = &Error{Kind: KindUnreachable, Host: h.String(), Err: context.Cause(ctx), Passing: true}
 	case keys.refusal != nil:
 		err = keys.refusal
+	case fresh.failed() != nil:
+		err = fresh.failed()
 	default:
 		err = failedLogin(conn, auth, keys.seen, err)
 	}
