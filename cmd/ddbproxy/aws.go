@@ -27,13 +27,19 @@ import (
 type awsSettings struct {
 	credentials aws.CredentialsProvider
 	regions     []string
+	config      aws.Config     // for calls of our own
 	roots       *x509.CertPool // nil: the system's
 	caBundle    string         // the file of roots, for hints
 }
 
 // loadAWS reads the profile as every AWS tool does.
 func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (*awsSettings, error) {
-	// Our own calls (STS, SSO) must not come back to us by way of the settings
+	s := &awsSettings{}
+	var err error
+	if s.roots, s.caBundle, err = loadRoots(o.caBundle); err != nil {
+		return nil, err
+	}
+	// Our own calls (STS, SSO, EC2) must not come back to us by way of the settings
 	// that send the user's tools here.
 	os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
@@ -43,6 +49,9 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 				return nil, err
 			}
 			return u, err
+		}
+		if s.roots != nil {
+			t.TLSClientConfig.RootCAs = s.roots.Clone() // AWS_CA_BUNDLE is added to it
 		}
 	})
 	options := []func(*config.LoadOptions) error{
@@ -78,11 +87,10 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	case err != nil:
 		return nil, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
 	}
-	s := &awsSettings{credentials: explained{cfg.Credentials}, regions: o.regions}
-	if s.regions, err = pickRegions(o, cfg.Region); err != nil {
-		return nil, err
-	}
-	s.roots, s.caBundle, err = loadRoots(o.caBundle)
+	s.credentials = explained{cfg.Credentials}
+	s.config = cfg
+	s.config.Credentials = s.credentials
+	s.regions, err = pickRegions(o, cfg.Region)
 	return s, err
 }
 

@@ -26,6 +26,7 @@ type connectOptions struct {
 	caBundle    string
 	carrier     string
 	hold        time.Duration
+	instance    instance
 	verbose     bool
 
 	program func(goos, goarch string) *tunnel.Program // the demo has none to upload
@@ -36,7 +37,7 @@ type connectOptions struct {
 func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
 	cmd := &cobra.Command{
-		Use:   "connect [USER@]HOST[:PORT]",
+		Use:   "connect {[USER@]HOST[:PORT] | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
 		Long: `Opens an ssh connection to a bastion, starts a small relay there (uploaded if
 it is not installed), and serves DynamoDB on http://localhost:8000 until Ctrl-C.
@@ -48,6 +49,15 @@ env) or with the profile's own access key; they are signed again for AWS here.
 HTTPS_PROXY=http://localhost:8000 works too: then the client's own TLS and
 signature pass through untouched.
 
+With --instance-connect i-0123... each login is by a new key that EC2 Instance
+Connect gives the instance for 60 seconds; it stays in memory. HOST is a way to
+that instance then. Without HOST the way is its public address, else its private
+one, the user is ec2-user (--instance-connect ubuntu@i-0123... for another), and
+known_hosts has its host key under the instance id, because addresses change
+hands. A section "Host i-*" of ~/.ssh/config applies to it, ProxyJump and
+ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
+ec2:DescribeInstances to find the address.
+
 Every flag can also be given as an environment variable: DDBPROXY_REGION for
 --region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on.`,
 		Example: `  ddbproxy connect dev@bastion.example.com
@@ -56,10 +66,13 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
   ddbproxy connect bastion --profile dev --region eu-west-1 --listen 8001
   ddbproxy connect bastion \
     --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
+  ddbproxy connect --instance-connect i-0123456789abcdef0
   ddbproxy connect bastion -v`,
 		Args: oneTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.destination = args[0]
+			if err := o.target(args); err != nil {
+				return err
+			}
 			return connect(cmd.Context(), c, o)
 		},
 	}
@@ -68,6 +81,7 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's")
+	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")
 	f.StringVarP(&o.sshConfig, "ssh-config", "F", "", "ssh configuration `file` instead of ~/.ssh/config")
 	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")

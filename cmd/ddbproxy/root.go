@@ -214,11 +214,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 }
 
 func oneTarget(cmd *cobra.Command, args []string) error {
-	switch len(args) {
-	case 0:
-		return usageError("ddbproxy connect dev@bastion.example.com", "no bastion given")
-	case 1:
-		return nil
+	if len(args) < 2 {
+		return nil // whether one is needed depends on the environment too
 	}
 	return usageError("options with a value need their name before it; see ddbproxy connect --help", "one bastion is enough, and got %q too", args[1])
 }

@@ -102,6 +102,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Notice:      func(text string) { c.say("%s", text) },
 		Logger:      log,
 	}
+	o.instance.enter(s.tunnel, settings)
 	// Whose keys these are is found out while ssh logs in.
 	identifying, stop := context.WithCancel(ctx)
 	identified := make(chan struct{})
