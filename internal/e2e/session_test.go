@@ -40,7 +40,13 @@ func (r *rig) connect(args ...string) *session {
 // connectWith is connect with further variables in the environment.
 func (r *rig) connectWith(env []string, args ...string) *session {
 	r.tb.Helper()
-	s := &session{rig: r, cmd: r.ddbproxy(env, append([]string{"connect", lab.BastionName}, args...)...), stderr: &text{}, ended: make(chan struct{})}
+	return r.connectTo(env, append([]string{lab.BastionName}, args...)...)
+}
+
+// connectTo is connectWith to a bastion that the arguments name.
+func (r *rig) connectTo(env []string, args ...string) *session {
+	r.tb.Helper()
+	s := &session{rig: r, cmd: r.ddbproxy(env, append([]string{"connect"}, args...)...), stderr: &text{}, ended: make(chan struct{})}
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
