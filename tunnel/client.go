@@ -68,7 +68,7 @@ type Client struct {
 	failure error    // of the last attempt, while down
 	warned  map[string]bool
 	changed chan struct{} // closed and replaced when current or failure changes
-	since   time.Time     // of the last change
+	since   time.Time     // up or down
 
 	wake   chan struct{} // a request waits: try again early
 	cancel context.CancelFunc
@@ -81,7 +81,7 @@ type Status struct {
 	Destination string // as given
 
 	Up      bool
-	Since   time.Time // of the last change
+	Since   time.Time // up or down; zero before the first attempt ended
 	Server  string    // user@host:port, as resolved
 	Carrier Carrier
 	Relay   string        // the relay's version, "" in forward
@@ -216,7 +216,10 @@ func (c *Client) Status() Status {
 func (c *Client) set(s *session, failure error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current, c.failure, c.since = s, failure, time.Now()
+	if c.current != nil || s != nil { // another failed attempt is no news
+		c.since = time.Now()
+	}
+	c.current, c.failure = s, failure
 	close(c.changed)
 	c.changed = make(chan struct{})
 	if c.moved != nil {

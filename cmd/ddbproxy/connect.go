@@ -15,19 +15,20 @@ import (
 
 // connectOptions are the flags of connect.
 type connectOptions struct {
-	destination string
-	listen      []string
-	regions     []string
-	profile     string
-	endpoint    string
-	identities  []string
-	sshConfig   string
-	knownHosts  []string
-	caBundle    string
-	carrier     string
-	hold        time.Duration
-	instance    instance
-	verbose     bool
+	destinations []string
+	instance     instance
+	listen       []string
+	regions      []string
+	profile      string
+	endpoint     string
+	identities   []string
+	sshConfig    string
+	sshCommand   string
+	knownHosts   []string
+	caBundle     string
+	carrier      string
+	hold         time.Duration
+	verbose      bool
 
 	program func(goos, goarch string) *tunnel.Program // the demo has none to upload
 	ours    []net.Listener
@@ -37,7 +38,7 @@ type connectOptions struct {
 func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
 	cmd := &cobra.Command{
-		Use:   "connect {[USER@]HOST[:PORT] | --instance-connect ID}",
+		Use:   "connect {[USER@]HOST[:PORT]... | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
 		Long: `Opens an ssh connection to a bastion, starts a small relay there (uploaded if
 it is not installed), and serves DynamoDB on http://localhost:8000 until Ctrl-C.
@@ -48,6 +49,9 @@ env) or with the profile's own access key; they are signed again for AWS here.
 
 HTTPS_PROXY=http://localhost:8000 works too: then the client's own TLS and
 signature pass through untouched.
+
+Several HOSTs are kept connected at the same time: the nearest that is well is
+used, the first among equals, and another takes over when it fails.
 
 With --instance-connect i-0123... each login is by a new key that EC2 Instance
 Connect gives the instance for 60 seconds; it stays in memory. HOST is a way to
@@ -67,8 +71,11 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
   ddbproxy connect bastion \
     --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
   ddbproxy connect --instance-connect i-0123456789abcdef0
+  ddbproxy connect bastion-a bastion-b
+  ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
+  ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
   ddbproxy connect bastion -v`,
-		Args: oneTarget,
+		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.target(args); err != nil {
 				return err
@@ -84,6 +91,7 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")
 	f.StringVarP(&o.sshConfig, "ssh-config", "F", "", "ssh configuration `file` instead of ~/.ssh/config")
+	f.StringVar(&o.sshCommand, "ssh-command", "", "shell `command` that reaches HOST instead of the ssh in here; HOST and what to run there are added, or stand for %n and %c")
 	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")
 	f.StringVar(&o.caBundle, "ca-bundle", "", "PEM `file` of certificate authorities for AWS (default: AWS_CA_BUNDLE, else the system's)")
 	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
@@ -97,6 +105,9 @@ func (o *connectOptions) check() error {
 	if !slices.Contains([]string{"auto", "relay", "forward"}, o.carrier) {
 		return usageError("auto takes the relay, and forward where none can run", "--carrier %s: not auto, relay or forward", o.carrier)
 	}
+	if err := o.checkSSHCommand(); err != nil {
+		return err
+	}
 	if o.hold < time.Second || o.hold > 55*time.Second {
 		return usageError("SDKs of the Python family send a request again after 60s", "--hold %v: not between 1s and 55s", o.hold)
 	}
@@ -106,6 +117,44 @@ func (o *connectOptions) check() error {
 		return usageError("DynamoDB is reached by TLS on port 443 only", "--endpoint %s: not https://NAME", o.endpoint)
 	}
 	o.endpoint = strings.TrimSuffix(o.endpoint, ":443")
+	return nil
+}
+
+// checkSSHCommand refuses what the command would have to be told itself.
+func (o *connectOptions) checkSSHCommand() error {
+	other := ""
+	switch {
+	case o.sshCommand == "":
+		return nil
+	case strings.TrimSpace(o.sshCommand) == "":
+		return usageError("give a command such as ssh -F FILE", "--ssh-command is empty")
+	case o.carrier == "forward":
+		return usageError("a command gives one stream, which is for the relay", "--carrier forward does not go with --ssh-command")
+	case o.instance.id != "":
+		other = "--instance-connect"
+	case o.sshConfig != "":
+		other = "--ssh-config"
+	case len(o.identities) > 0:
+		other = "--identity"
+	case len(o.knownHosts) > 0:
+		other = "--known-hosts"
+	default:
+		return nil
+	}
+	return usageError("put what it says into the command", "%s has no effect with --ssh-command", other)
+}
+
+// several takes the bastions from the arguments.
+func (o *connectOptions) several(args []string) error {
+	for i, a := range args {
+		switch {
+		case strings.Trim(a, "0123456789") == "":
+			return usageError("the local port is --listen "+a+"; the bastion's is HOST:PORT", "%q is not a bastion", a)
+		case slices.Contains(args[:i], a):
+			return usageError("give each bastion once", "%s is there twice", a)
+		}
+	}
+	o.destinations = args
 	return nil
 }
 
@@ -153,14 +202,24 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 
 // greet tells what was reached and what to type next.
 func greet(c *console, s *session) {
-	st := s.tunnel.Status()
-	how := "by the relay there"
-	if st.Carrier == tunnel.CarrierForward {
-		how = "by ssh forwarding"
-	}
-	c.say("ddbproxy: connected to %s, %s", st.Server, how)
-	if st.Reason != "" {
-		c.say("ddbproxy: no relay could run there: %s", st.Reason)
+	for _, st := range s.tunnel.Status() {
+		how := "by the relay there"
+		if st.Carrier == tunnel.CarrierForward {
+			how = "by ssh forwarding"
+		}
+		switch {
+		case st.InUse:
+			c.say("ddbproxy: connected to %s, %s", st.Server, how)
+		case st.Up:
+			c.say("ddbproxy: %s stands by", st.Server)
+		case st.Err != nil:
+			c.say("ddbproxy: %s is not connected and tried again: %v", st.Destination, st.Err)
+		default:
+			c.say("ddbproxy: %s is being connected", st.Destination)
+		}
+		if st.Reason != "" {
+			c.say("ddbproxy: no relay could run there: %s", st.Reason)
+		}
 	}
 	if s.reached > 0 {
 		c.say("ddbproxy: reached %s in %d ms", s.endpoint, s.reached.Milliseconds())

@@ -67,7 +67,7 @@ func claim(dir string) error {
 	return nil
 }
 
-func newControl(addr string, info sessionInfo) (*control, error) {
+func newControl(addr string, info sessionInfo, status func() sessionStatus) (*control, error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
@@ -86,10 +86,14 @@ func newControl(addr string, info sessionInfo) (*control, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /session", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(info)
-	})
+	answer := func(path string, get func() any) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(get())
+		})
+	}
+	answer("/session", func() any { return info })
+	answer("/status", func() any { return status() })
 	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -105,8 +109,9 @@ func (c *control) Close() error {
 	return err
 }
 
-// sessions asks every session of this user that answers.
-func sessions(ctx context.Context) ([]sessionInfo, error) {
+// sessions asks every session of this user that answers: at /session for a
+// sessionInfo, at /status for a sessionStatus.
+func sessions[T any](ctx context.Context, path string) ([]T, error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
@@ -116,32 +121,33 @@ func sessions(ctx context.Context) ([]sessionInfo, error) {
 		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
 		names = append(names, more...)
 	}
-	var found []sessionInfo
+	var found []T
 	for _, name := range names {
-		if info, err := ask(ctx, name); err == nil {
-			found = append(found, info)
+		var answer T
+		if err := ask(ctx, name, path, &answer); err == nil {
+			found = append(found, answer)
 		}
 	}
 	return found, nil
 }
 
-func ask(ctx context.Context, socket string) (info sessionInfo, err error) {
+func ask(ctx context.Context, socket, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	var d net.Dialer
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "unix", socket)
 	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ddbproxy/session", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ddbproxy"+path, nil)
 	if err != nil {
-		return info, err
+		return err
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return info, err
+		return err
 	}
 	defer resp.Body.Close()
-	return info, json.NewDecoder(resp.Body).Decode(&info)
+	return json.NewDecoder(resp.Body).Decode(answer)
 }
 
 // pick chooses the session on a port, or the only one.
@@ -152,13 +158,13 @@ func pick(found []sessionInfo, port string) (sessionInfo, error) {
 		}
 		i := slices.IndexFunc(found, func(s sessionInfo) bool { return strings.HasSuffix(s.URL, ":"+port) })
 		if i < 0 {
-			return sessionInfo{}, &exitError{exitFailed, fmt.Errorf("no session of yours is on port %s", port), "start one: ddbproxy connect dev@bastion --listen " + port}
+			return sessionInfo{}, noSession(port)
 		}
 		return found[i], nil
 	}
 	switch len(found) {
 	case 0:
-		return sessionInfo{}, &exitError{exitFailed, errors.New("no session of yours is running"), "start one in another shell: ddbproxy connect dev@bastion"}
+		return sessionInfo{}, noSession("")
 	case 1:
 		return found[0], nil
 	}

@@ -71,7 +71,7 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 	} {
 		os.Setenv(name, value)
 	}
-	o.destination = "dev@" + s.ssh.String()
+	o.destinations = []string{"dev@" + s.ssh.String()}
 	o.identities, o.knownHosts = []string{s.file("id_ed25519")}, []string{s.file("known_hosts")}
 	o.sshConfig, o.caBundle = s.file("ssh_config"), s.file("ca.pem")
 	o.carrier, o.hold = "relay", 20*time.Second
@@ -82,7 +82,7 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 	p.act("From the laptop, straight to AWS: denied")
 	p.direct(ctx, "list-tables", "ListTables", `{}`, "AccessDeniedException")
 
-	p.act("ddbproxy connect %s", o.destination)
+	p.act("ddbproxy connect %s", o.destinations[0])
 	session, err := openDemo(ctx, c, o)
 	if ctx.Err() != nil {
 		return &exitError{exitInterrupted, errInterrupted, ""}

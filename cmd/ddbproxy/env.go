@@ -20,7 +20,7 @@ boto3, and the SDKs for JavaScript 3 and Go 2. Older ones need the option too.`,
   aws dynamodb list-tables`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, err := sessions(cmd.Context())
+			found, err := sessions[sessionInfo](cmd.Context(), "/session")
 			if err != nil {
 				return err
 			}

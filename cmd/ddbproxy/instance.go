@@ -67,16 +67,18 @@ func (i *instance) Type() string { return "instance" }
 // target settles where to go from the arguments and --instance-connect.
 func (o *connectOptions) target(args []string) error {
 	switch i := o.instance; {
-	case len(args) == 1 && i.user != "":
+	case len(args) > 0 && i.user != "":
 		return usageError(fmt.Sprintf("write --instance-connect %s %s@HOST", i.id, i.user), "--instance-connect names a user and there is a HOST, which has its own")
-	case len(args) == 1:
-		o.destination = args[0]
+	case len(args) > 1 && i.id != "":
+		return usageError("give one HOST, or none", "--instance-connect %s is one bastion, and there are %d", i.id, len(args))
+	case len(args) > 0:
+		return o.several(args)
 	case i.id == "":
 		return usageError("ddbproxy connect dev@bastion.example.com", "no bastion given")
 	case i.user == "":
-		o.destination = defaultUser + "@" + i.id
+		o.destinations = []string{defaultUser + "@" + i.id}
 	default:
-		o.destination = i.user + "@" + i.id
+		o.destinations = []string{i.user + "@" + i.id}
 	}
 	return nil
 }

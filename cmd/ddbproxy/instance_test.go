@@ -115,7 +115,7 @@ func TestInstanceConnectPushesAKeyForTheRightUser(t *testing.T) {
 				r.ec2.Refuse(instances.Describe, instances.Refusal{Status: 400, Code: "UnauthorizedOperation"})
 			}
 			s := r.open(t, tt.id, tt.args...)
-			if got, want := s.tunnel.Status().Server, tt.user+"@127.0.0.1:"; !strings.HasPrefix(got, want) {
+			if got, want := s.tunnel.Status()[0].Server, tt.user+"@127.0.0.1:"; !strings.HasPrefix(got, want) {
 				t.Errorf("connected to %q, want %s…", got, want)
 			}
 			pushes := r.ec2.Pushes()

@@ -171,7 +171,7 @@ Try it without an AWS account: ddbproxy demo`,
 		}
 		return usageError("see "+cmd.CommandPath()+" --help", "%v", err)
 	})
-	root.AddCommand(newConnect(c), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newStatus(), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,
@@ -205,17 +205,10 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// noArgs and oneTarget say in a sentence what cobra's checks say in jargon.
+// noArgs says in a sentence what cobra's check says in jargon.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError("see "+cmd.CommandPath()+" --help", "%s takes no argument, and got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
-}
-
-func oneTarget(cmd *cobra.Command, args []string) error {
-	if len(args) < 2 {
-		return nil // whether one is needed depends on the environment too
-	}
-	return usageError("options with a value need their name before it; see ddbproxy connect --help", "one bastion is enough, and got %q too", args[1])
 }

@@ -33,7 +33,7 @@ const (
 
 // session is a tunnel with the proxy on top and its listeners.
 type session struct {
-	tunnel    *tunnel.Client
+	tunnel    *tunnel.Pool
 	proxy     *proxy.Server
 	server    *http.Server
 	control   *control
@@ -88,34 +88,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	log := o.logger(c)
 	s := &session{url: endpointURL(listeners)}
-	s.tunnel = &tunnel.Client{
-		Destination: o.destination,
-		ConfigFile:  o.sshConfig,
-		Identities:  o.identities,
-		KnownHosts:  o.knownHosts,
-		Carrier:     tunnel.Carrier(o.carrier),
-		RelayArgs:   relayArgs(settings.regions, o.endpoint),
-		Program:     o.program,
-		Progress:    c.progress,
-		Version:     version.String(),
-		Prompter:    prompter,
-		Notice:      func(text string) { c.say("%s", text) },
-		Logger:      log,
-	}
-	o.instance.enter(s.tunnel, settings)
-	// Whose keys these are is found out while ssh logs in.
-	identifying, stop := context.WithCancel(ctx)
-	identified := make(chan struct{})
-	go func() {
-		defer close(identified)
-		s.identity = identify(identifying, c, settings)
-	}()
-	if err := s.tunnel.Start(ctx); err != nil {
-		stop()
-		<-identified
-		closeAll()
-		return nil, err
-	}
+	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
 		DialEarly:   s.tunnel.DialEarly,
@@ -128,12 +101,24 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Hold:        o.hold,
 		Logger:      log,
 	}
-	if s.endpoint = o.endpoint; s.endpoint == "" {
-		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
+	s.tunnel.Moved = s.proxy.Redial
+	// Whose keys these are is found out while ssh logs in.
+	identifying, stop := context.WithCancel(ctx)
+	identified := make(chan struct{})
+	go func() {
+		defer close(identified)
+		s.identity = identify(identifying, c, settings)
+	}()
+	if err = s.tunnel.Start(ctx); err == nil {
+		if s.endpoint = o.endpoint; s.endpoint == "" {
+			s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
+		}
+		if err = s.look(ctx); err == nil {
+			s.serve(listeners, log, settings.regions[0])
+		}
 	}
-	err = s.look(ctx)
-	if err == nil {
-		s.serve(listeners, log, settings.regions[0])
+	if err != nil {
+		stop() // what is asked for credentials now serves nobody
 	}
 	<-identified // answers do not wait for it, the greeting does
 	stop()
@@ -145,6 +130,34 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	o.up.Store(true)
 	return s, nil
+}
+
+// newTunnel describes the way to the bastions.
+func newTunnel(c *console, o *connectOptions, settings *awsSettings, prompter tunnel.Prompter, log *slog.Logger) *tunnel.Pool {
+	pool := &tunnel.Pool{Logger: log}
+	for _, destination := range o.destinations {
+		t := &tunnel.Client{
+			Destination: destination,
+			ConfigFile:  o.sshConfig,
+			Identities:  o.identities,
+			KnownHosts:  o.knownHosts,
+			SSHCommand:  o.sshCommand,
+			Carrier:     tunnel.Carrier(o.carrier),
+			RelayArgs:   relayArgs(settings.regions, o.endpoint),
+			Program:     o.program,
+			Progress:    c.progress,
+			Version:     version.String(),
+			Prompter:    prompter,
+			Notice:      func(text string) { c.say("%s", text) },
+			Logger:      log,
+		}
+		if len(o.destinations) > 1 {
+			t.Logger = log.With("bastion", destination)
+		}
+		o.instance.enter(t, settings)
+		pool.Bastions = append(pool.Bastions, t)
+	}
+	return pool
 }
 
 // look reaches for DynamoDB once. What will not pass by itself (a certificate
@@ -197,8 +210,9 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 // serve starts answering.
 func (s *session) serve(listeners []net.Listener, log *slog.Logger, region string) {
 	var err error
-	if s.control, err = newControl(listeners[0].Addr().String(), sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}); err != nil {
-		log.Warn("ddbproxy env will not find this session", "err", err)
+	info := sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	if s.control, err = newControl(listeners[0].Addr().String(), info, s.status); err != nil {
+		log.Warn("ddbproxy env and status will not find this session", "err", err)
 	}
 	s.server = &http.Server{
 		Handler:           s.proxy,

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ddbproxy/ddbproxy/tunnel"
+)
+
+// sessionStatus is what a running session tells of itself. Its JSON form is
+// what scripts read: fields may come, and stay as they are.
+type sessionStatus struct {
+	URL      string          `json:"url"`
+	Region   string          `json:"region"`
+	Up       bool            `json:"up"` // at least one bastion is
+	Bastions []bastionStatus `json:"bastions"`
+}
+
+type bastionStatus struct {
+	Destination string    `json:"destination"`
+	Server      string    `json:"server,omitempty"`
+	Up          bool      `json:"up"`
+	InUse       bool      `json:"in_use"`
+	Since       time.Time `json:"since,omitzero"`
+	Carrier     string    `json:"carrier,omitempty"`
+	Relay       string    `json:"relay_version,omitempty"`
+	RTT         float64   `json:"rtt_ms,omitempty"`
+	Reason      string    `json:"carrier_reason,omitempty"`
+	Error       string    `json:"error,omitempty"`
+	// Action tells that it will not mend by itself.
+	Action bool `json:"action_needed"`
+}
+
+// status is how the session is now.
+func (s *session) status() sessionStatus {
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0]}
+	for _, b := range s.tunnel.Status() {
+		one := bastionStatus{
+			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
+			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
+		}
+		if b.Err != nil {
+			one.Error = b.Err.Error()
+			var e *tunnel.Error
+			one.Action = errors.As(b.Err, &e) && e.Permanent()
+		}
+		st.Up = st.Up || b.Up
+		st.Bastions = append(st.Bastions, one)
+	}
+	return st
+}
+
+func newStatus() *cobra.Command {
+	var port string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the running sessions and their bastions",
+		Long: `Shows each session of this user: its local endpoint, its bastions, which of
+them is used, how far away it is, and while one is down why.
+
+The exit code is 0 when every session has a bastion, 3 when one has none at the
+moment, and 1 when no session is running.`,
+		Example: `  ddbproxy status
+  ddbproxy status --json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found, err := sessions[sessionStatus](cmd.Context(), "/status")
+			if err != nil {
+				return err
+			}
+			if port != "" {
+				found = slices.DeleteFunc(found, func(s sessionStatus) bool { return !strings.HasSuffix(s.URL, ":"+port) })
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(append([]sessionStatus{}, found...)); err != nil {
+					return err
+				}
+			}
+			if len(found) == 0 {
+				return noSession(port)
+			}
+			down := 0
+			for _, s := range found {
+				if !asJSON {
+					s.print(cmd.OutOrStdout(), time.Now())
+				}
+				if !s.Up {
+					down++
+				}
+			}
+			if down > 0 {
+				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment", down, len(found)), ""}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&port, "local-port", "", "only the session on this local `port`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// print shows s for a person.
+func (s sessionStatus) print(w io.Writer, now time.Time) {
+	fmt.Fprintf(w, "%s  %s\n", s.URL, s.Region)
+	for _, b := range s.Bastions {
+		name := b.Server
+		if name == "" {
+			name = b.Destination
+		}
+		var facts []string
+		switch {
+		case b.Up:
+			facts = append(facts, "up "+age(now.Sub(b.Since)), b.Carrier)
+			if b.RTT > 0 {
+				facts = append(facts, fmt.Sprintf("%.3g ms away", b.RTT))
+			}
+			if b.InUse {
+				facts = append(facts, "in use")
+			}
+		case b.Since.IsZero():
+			facts = append(facts, "connecting")
+		case b.Action:
+			facts = append(facts, "down "+age(now.Sub(b.Since)), "needs you")
+		default:
+			facts = append(facts, "down "+age(now.Sub(b.Since)), "reconnecting")
+		}
+		fmt.Fprintf(w, "  %s  %s\n", name, strings.Join(facts, ", "))
+		if b.Error != "" {
+			fmt.Fprintf(w, "    %s\n", b.Error)
+		}
+	}
+}
+
+// age is a duration as a person wants it, in its two largest units.
+func age(d time.Duration) string {
+	d = max(d, 0)
+	switch day := 24 * time.Hour; {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < day:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	}
+}
+
+// noSession is the error where there is none, on that port if one was named.
+func noSession(port string) error {
+	if port != "" {
+		return &exitError{exitFailed, fmt.Errorf("no session of yours is on port %s", port), "start one: ddbproxy connect dev@bastion --listen " + port}
+	}
+	return &exitError{exitFailed, errors.New("no session of yours is running"), "start one in another shell: ddbproxy connect dev@bastion"}
+}
