@@ -18,7 +18,8 @@ type Ephemeral struct {
 	Name string
 	// Key makes a key and has the server accept it from user. It is called for
 	// every login, while the way to the server is being made, and returns when
-	// ctx ends. An *Error of it is returned as it is, with its Host filled in;
+	// ctx ends; how long it may take is its own affair, for a person may be
+	// asked meanwhile. An *Error of it is returned as it is, with its Host filled in;
 	// any other is of KindAuth.
 	Key func(ctx context.Context, user string) (ssh.Signer, error)
 	// Valid is how long the server accepts a key; 0 is for as long as it takes.

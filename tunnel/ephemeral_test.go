@@ -178,8 +178,8 @@ func TestWhyThereIsNoEphemeralKeyIsTold(t *testing.T) {
 
 // The making of a key ends with the attempt that it is for.
 func TestNobodyWaitsForAKeyOnceTheServerIsNotReached(t *testing.T) {
-	sc, _, c := withDesk(t)
-	sc.bastion.Disconnect()
+	_, _, c := withDesk(t)
+	c.Destination = "dev@127.0.0.1:1" // nobody is there
 	c.Ephemeral.Key = func(ctx context.Context, _ string) (ssh.Signer, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
