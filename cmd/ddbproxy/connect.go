@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -144,12 +145,18 @@ func (o *connectOptions) checkSSHCommand() error {
 	return usageError("put what it says into the command", "%s has no effect with --ssh-command", other)
 }
 
+// regionName is how AWS's regions are called. A host of such a name can be given
+// as USER@HOST.
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]$`)
+
 // several takes the bastions from the arguments.
 func (o *connectOptions) several(args []string) error {
 	for i, a := range args {
 		switch {
 		case strings.Trim(a, "0123456789") == "":
 			return usageError("the local port is --listen "+a+"; the bastion's is HOST:PORT", "%q is not a bastion", a)
+		case regionName.MatchString(a):
+			return usageError("did you mean --region "+a+"?", "%q is not a bastion", a)
 		case slices.Contains(args[:i], a):
 			return usageError("give each bastion once", "%s is there twice", a)
 		}

@@ -80,7 +80,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	code, hint := describe(err)
-	fmt.Fprintf(stderr, "ddbproxy: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") { // one for each bastion
+		fmt.Fprintf(stderr, "ddbproxy: %s\n", line)
+	}
 	if hint != "" {
 		fmt.Fprintf(stderr, "ddbproxy: hint: %s\n", hint)
 	}
