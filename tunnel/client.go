@@ -60,8 +60,9 @@ type Client struct {
 	// Logger gets what changes: up, down, why. nil discards.
 	Logger *slog.Logger
 
-	keys  *keyring        // shared by the bastions of a Group
-	moved chan<- struct{} // told of each change, for a Group
+	keys   *keyring        // shared by the bastions of a Group
+	doubts doubts          // which addresses of a name to try last
+	moved  chan<- struct{} // told of each change, for a Group
 
 	mu      sync.Mutex
 	current *session // nil while down

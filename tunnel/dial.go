@@ -29,6 +29,9 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 	if err := c.locate(ctx, h, depth); err != nil {
 		return nil, err
 	}
+	if h.ProxyCommand == "" && h.ProxyJump == "" {
+		return c.connectDirect(ctx, h, fresh)
+	}
 	conn, under, err := c.reach(ctx, h, depth)
 	if err != nil {
 		return nil, err
@@ -44,57 +47,45 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 	return &link{Client: client, host: h, conn: conn, under: under}, nil
 }
 
-// reach gives a byte stream to h's ssh server.
+// reach gives a byte stream to h's ssh server, by its proxy command or through
+// its jump hosts.
 func (c *Client) reach(ctx context.Context, h *host, depth int) (*watchedConn, *link, error) {
-	switch {
-	case h.ProxyCommand != "":
+	if h.ProxyCommand != "" {
 		conn, err := startProxyCommand(h, c.log())
 		if err != nil {
 			return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix its ProxyCommand"}
 		}
 		return watch(conn), nil, nil
-	case h.ProxyJump != "":
-		before, last := "", h.ProxyJump
-		if all, jump, ok := cutLast(h.ProxyJump, ","); ok {
-			before, last = all, jump
-		}
-		// As with ssh -i, keys given for the destination are not its jump
-		// hosts': those have theirs from the configuration.
-		lookup := c.lookup()
-		lookup.identities = nil
-		jump, err := lookup.resolve(ctx, last)
-		if err != nil {
-			return nil, nil, err
-		}
-		if before != "" {
-			jump.ProxyJump, jump.ProxyCommand = before, ""
-		}
-		under, err := c.connect(ctx, jump, depth+1)
-		if err != nil {
-			return nil, nil, err
-		}
-		// Only now: the jump host may have asked a person.
-		dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
-		defer cancel()
-		conn, err := under.DialContext(dialCtx, "tcp", h.addr())
-		if err != nil {
-			under.Close()
-			return nil, nil, &Error{Kind: KindUnreachable, Host: h.String(), Passing: true,
-				Err: fmt.Errorf("not reachable from the jump host %s: %w", jump, plain(err)), Hint: "check the host name and port"}
-		}
-		return watch(conn), under, nil
 	}
-	d, err := h.dialer()
+	before, last := "", h.ProxyJump
+	if all, jump, ok := cutLast(h.ProxyJump, ","); ok {
+		before, last = all, jump
+	}
+	// As with ssh -i, keys given for the destination are not its jump
+	// hosts': those have theirs from the configuration.
+	lookup := c.lookup()
+	lookup.identities = nil
+	jump, err := lookup.resolve(ctx, last)
 	if err != nil {
-		return nil, nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "see BindAddress and BindInterface in ~/.ssh/config"}
+		return nil, nil, err
 	}
+	if before != "" {
+		jump.ProxyJump, jump.ProxyCommand = before, ""
+	}
+	under, err := c.connect(ctx, jump, depth+1)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Only now: the jump host may have asked a person.
 	dialCtx, cancel := context.WithTimeout(ctx, h.timeout())
 	defer cancel()
-	conn, err := d.DialContext(dialCtx, h.AddressFamily, h.addr())
+	conn, err := under.DialContext(dialCtx, "tcp", h.addr())
 	if err != nil {
-		return nil, nil, unreachable(ctx, h, err)
+		under.Close()
+		return nil, nil, &Error{Kind: KindUnreachable, Host: h.String(), Passing: true,
+			Err: fmt.Errorf("not reachable from the jump host %s: %w", jump, plain(err)), Hint: "check the host name and port"}
 	}
-	return watch(conn), nil, nil
+	return watch(conn), under, nil
 }
 
 // unreachable words the error of a TCP dial.

@@ -28,6 +28,8 @@ type Error struct {
 
 	// Passing tells that it may mend by itself: trying again is worthwhile.
 	Passing bool
+
+	mute bool // no server there has shown a key: another address may have one
 }
 
 // Error is one printable line: parts of it may be the server's own words.

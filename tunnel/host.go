@@ -49,6 +49,8 @@ type host struct {
 	BindAddress    string
 	BindInterface  string
 
+	Fleet bool // the name stands for several addresses, as far as was looked
+
 	// Warnings name what is configured and not honoured here, where that
 	// weakens security or would surprise.
 	Warnings []string

@@ -96,10 +96,7 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 		return k.refuse(fmt.Errorf("the server's host key is marked as revoked at %s:%d", revoked.Revoked.Filename, revoked.Revoked.Line),
 			"do not connect; ask the owner of the host")
 	case errors.As(err, &mismatch) && len(mismatch.Want) > 0:
-		want := mismatch.Want[0]
-		return k.refuse(fmt.Errorf("HOST KEY CHANGED: the server shows %s, but %s:%d has %s; someone may be between you and the host, or it was rebuilt",
-			describe(key), want.Filename, want.Line, describe(want.Key)),
-			fmt.Sprintf("ask its owner; if it was rebuilt: ssh-keygen -f '%s' -R '%s'", want.Filename, xknownhosts.Normalize(k.lookupName())))
+		return k.changed(remote, key, mismatch.Want[0])
 	case errors.As(err, &mismatch):
 		if err := k.unknown(key); err != nil {
 			return err
@@ -112,6 +109,18 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	}
 	k.seen = true
 	return nil
+}
+
+// changed words that the server shows another key than known_hosts has.
+func (k *hostKeys) changed(remote net.Addr, key ssh.PublicKey, want xknownhosts.KnownKey) error {
+	server, fleet := "the server", "its name is a fleet's"
+	if k.host.Fleet {
+		server, fleet = "the server at "+remote.String(), "its name has several addresses because it is a fleet's"
+	}
+	return k.refuse(fmt.Errorf("HOST KEY CHANGED: %s shows %s, but %s:%d has %s; someone may be between you and the host, or it was rebuilt",
+		server, describe(key), want.Filename, want.Line, describe(want.Key)),
+		fmt.Sprintf("ask its owner; if it was rebuilt: ssh-keygen -f '%s' -R '%s'; if %s: add this key to that file too, or trust the fleet's authority by a @cert-authority line",
+			want.Filename, xknownhosts.Normalize(k.lookupName()), fleet))
 }
 
 // checkAddress is CheckHostIP: a key that known_hosts has for the server's

@@ -17,6 +17,7 @@ type link struct {
 	host  *host
 	conn  *watchedConn // the byte stream under this very connection
 	under *link        // the jump host's, nil without
+	doubt func()       // puts its address behind others of the name; nil without
 
 	// Below: of a link that is attended.
 	gone chan struct{} // closed when the connection is over
@@ -38,6 +39,9 @@ func (l *link) attend() {
 			l.err = dead
 		} else if l.err == nil || errors.Is(l.err, io.EOF) {
 			l.err = errors.New("the bastion closed the connection")
+		}
+		if errors.Is(l.err, errNoAnswer) && l.doubt != nil {
+			l.doubt()
 		}
 		close(stop)
 		l.cut()

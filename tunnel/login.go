@@ -90,7 +90,7 @@ func failedLogin(conn *watchedConn, auth *authentication, known bool, err error)
 	h := auth.host
 	var network net.Error
 	cut := errors.Is(err, io.EOF) || errors.As(err, &network)
-	e := &Error{Kind: KindUnreachable, Host: h.String()}
+	e := &Error{Kind: KindUnreachable, Host: h.String(), mute: !known}
 	switch {
 	case conn.silent.Load() && h.ProxyCommand != "":
 		e.Passing, e.Err = true, fmt.Errorf("no answer through its ProxyCommand for %g s", auth.limit().Seconds())
