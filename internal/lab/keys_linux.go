@@ -84,7 +84,11 @@ func (s *SSHD) writeHostKeys() (known string, err error) {
 		if err != nil {
 			return "", err
 		}
-		for _, name := range []string{BastionName, BastionAddr} {
+		names := []string{BastionName, BastionAddr}
+		if s.options.Address != "" {
+			names = []string{s.options.Address}
+		}
+		for _, name := range names {
 			if s.options.Port != 22 {
 				name = fmt.Sprintf("[%s]:%d", name, s.options.Port)
 			}

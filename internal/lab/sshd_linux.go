@@ -38,6 +38,12 @@ type SSHDOptions struct {
 	HomeMount string
 	// Port is the port to listen on; 0 means 22.
 	Port int
+	// Address is the bastion's address to listen on; empty means all. It is
+	// the one in known_hosts instead of the bastion's name and usual address.
+	Address string
+	// Name tells several sshds apart: the laptop's files for this one are in
+	// ~/.ssh/NAME, where ssh does not look by itself. Empty means ~/.ssh.
+	Name string
 }
 
 // SSHD is OpenSSH's server on the bastion, and what the laptop needs to log in.
@@ -77,10 +83,14 @@ func (l *Lab) SSHD(options SSHDOptions) *SSHD {
 	if options.Shell == "" {
 		options.Shell = "/bin/sh"
 	}
-	client := filepath.Join(l.Home, ".ssh")
-	dir := filepath.Join(l.Dir, "bastion", fmt.Sprintf("sshd-%d", options.Port))
+	client := filepath.Join(l.Home, ".ssh", options.Name)
+	dir := filepath.Join(l.Dir, "bastion", fmt.Sprintf("sshd-%s%d", options.Name, options.Port))
+	addr := BastionAddr
+	if options.Address != "" {
+		addr = options.Address
+	}
 	s := &SSHD{
-		Addr:           fmt.Sprintf("%s:%d", BastionAddr, options.Port),
+		Addr:           fmt.Sprintf("%s:%d", addr, options.Port),
 		Key:            filepath.Join(client, "id_ed25519"),
 		KnownHosts:     filepath.Join(client, "known_hosts"),
 		ClientConfig:   filepath.Join(client, "config"),

@@ -70,6 +70,9 @@ func (s *SSHD) config() string {
 	for _, kind := range s.options.HostKeys {
 		own = append(own, "HostKey "+filepath.Join(s.dir, "ssh_host_"+kind+"_key"))
 	}
+	if s.options.Address != "" {
+		own = append(own, "ListenAddress "+s.options.Address)
+	}
 	if s.options.Path != "" {
 		own = append(own, fmt.Sprintf("SetEnv \"PATH=%s\"", s.options.Path))
 	}
@@ -82,6 +85,7 @@ func isMatch(line string) bool {
 }
 
 func (s *SSHD) clientConfig() string {
+	addr, _, _ := strings.Cut(s.Addr, ":")
 	return fmt.Sprintf(`Host %s
     HostName %s
     Port %d
@@ -91,5 +95,5 @@ func (s *SSHD) clientConfig() string {
     UserKnownHostsFile %s
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
-`, BastionName, BastionAddr, s.options.Port, User, s.Key, s.KnownHosts)
+`, BastionName, addr, s.options.Port, User, s.Key, s.KnownHosts)
 }
