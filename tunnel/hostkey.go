@@ -20,9 +20,9 @@ type hostKeys struct {
 	host    *host
 	db      *knownhosts.HostKeyDB
 	ask     asker
-	bad     []ssh.PublicKey // RevokedHostKeys
-	seen    bool            // a key was shown and accepted
-	refusal *Error          // why the key was refused
+	revoked revokedKeys
+	seen    bool   // a key was shown and accepted
+	refusal *Error // why the key was refused
 }
 
 func newHostKeys(h *host, ask asker) (*hostKeys, error) {
@@ -36,11 +36,11 @@ func newHostKeys(h *host, ask asker) (*hostKeys, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix that line of known_hosts"}
 	}
-	bad, err := readRevoked(h)
+	revoked, err := readRevoked(h)
 	if err != nil {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "fix it, or set RevokedHostKeys none for this Host"}
 	}
-	return &hostKeys{host: h, db: db, ask: ask, bad: bad}, nil
+	return &hostKeys{host: h, db: db, ask: ask, revoked: revoked}, nil
 }
 
 // lookupName is the server's name in known_hosts, with its port. OpenSSH looks
@@ -84,8 +84,8 @@ func (k *hostKeys) algorithms() []string {
 
 // check is the ssh.HostKeyCallback.
 func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
-	if name, revoked := k.revoked(key); revoked {
-		return k.refuse(fmt.Errorf("the server's host key %s is revoked by %s", describe(key), name), "do not connect; ask the owner of the host")
+	if k.revoked.has(key) {
+		return k.refuse(fmt.Errorf("the server's host key %s is revoked by %s", describe(key), k.revoked.file), "do not connect; ask the owner of the host")
 	}
 	err := k.db.HostKeyCallback()(k.lookupName(), remote, key)
 	var revoked *xknownhosts.RevokedError

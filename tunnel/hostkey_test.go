@@ -128,9 +128,9 @@ func TestHostKeysThatAreNotTrusted(t *testing.T) {
 		}, KindHostKey, "is revoked by "},
 		{"no list of revoked keys", func(t *testing.T, sc *scene) string { return "RevokedHostKeys " + sc.dir + "/absent" },
 			KindConfig, "RevokedHostKeys: open "},
-		{"a binary list of revoked keys", func(t *testing.T, sc *scene) string {
+		{"a binary list of revoked keys that is cut short", func(t *testing.T, sc *scene) string {
 			return "RevokedHostKeys " + write(t, filepath.Join(sc.dir, "krl"), "SSHKRL\n\x00\x00")
-		}, KindConfig, "binary list (KRL)"},
+		}, KindConfig, "is a key revocation list that is cut short or damaged; fix it"},
 		{"known by another kind of key", func(t *testing.T, sc *scene) string {
 			authority := sc.hostCertificate(t, nil) // any RSA key
 			write(t, sc.knownHosts, xknownhosts.Normalize(sc.addr)+" "+line(authority.PublicKey()))

@@ -9,20 +9,30 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// readRevoked reads RevokedHostKeys. As in OpenSSH a list that cannot be read
-// lets nobody in.
-func readRevoked(h *host) ([]ssh.PublicKey, error) {
-	if h.RevokedHostKeys == "" {
-		return nil, nil
+// revokedKeys are the keys of RevokedHostKeys; its zero value has none.
+type revokedKeys struct {
+	file string
+	keys []ssh.PublicKey // of a text file
+	list *krl            // of a binary one
+}
+
+// readRevoked reads RevokedHostKeys: a key a line, or what ssh-keygen -k has
+// written. As in OpenSSH a list that cannot be read lets nobody in.
+func readRevoked(h *host) (revokedKeys, error) {
+	r := revokedKeys{file: h.RevokedHostKeys}
+	if r.file == "" {
+		return r, nil
 	}
-	data, err := os.ReadFile(h.RevokedHostKeys)
+	data, err := os.ReadFile(r.file)
 	if err != nil {
-		return nil, fmt.Errorf("RevokedHostKeys: %w", err)
+		return r, fmt.Errorf("RevokedHostKeys: %w", err)
 	}
-	if bytes.HasPrefix(data, []byte("SSHKRL\n")) {
-		return nil, fmt.Errorf("RevokedHostKeys %s is a binary list (KRL), and only text with a key a line can be read here", h.RevokedHostKeys)
+	if bytes.HasPrefix(data, []byte(krlMagic)) {
+		if r.list, err = parseKRL(data); err != nil {
+			return r, fmt.Errorf("RevokedHostKeys %s is %w", r.file, err)
+		}
+		return r, nil
 	}
-	var keys []ssh.PublicKey
 	for line := range bytes.Lines(data) {
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 || line[0] == '#' {
@@ -30,24 +40,21 @@ func readRevoked(h *host) ([]ssh.PublicKey, error) {
 		}
 		key, ok := parsePublic(line)
 		if !ok {
-			return nil, fmt.Errorf("RevokedHostKeys %s: a line that is not a public key", h.RevokedHostKeys)
+			return r, fmt.Errorf("RevokedHostKeys %s: a line that is not a public key", r.file)
 		}
-		keys = append(keys, key)
+		r.keys = append(r.keys, key)
 	}
-	return keys, nil
+	return r, nil
 }
 
-// revoked reports whether RevokedHostKeys has the key, or the key or authority
-// of a certificate.
-func (k *hostKeys) revoked(key ssh.PublicKey) (file string, revoked bool) {
+// has reports whether the file names the key, a certificate, the key that it is
+// for, or its authority's.
+func (r revokedKeys) has(key ssh.PublicKey) bool {
 	of := []ssh.PublicKey{key}
 	if c, ok := key.(*ssh.Certificate); ok {
 		of = append(of, c.Key, c.SignatureKey)
 	}
-	for _, bad := range k.bad {
-		if slices.ContainsFunc(of, func(key ssh.PublicKey) bool { return sameKey(bad, key) }) {
-			return k.host.RevokedHostKeys, true
-		}
-	}
-	return "", false
+	return r.list != nil && r.list.has(key) || slices.ContainsFunc(r.keys, func(bad ssh.PublicKey) bool {
+		return slices.ContainsFunc(of, func(key ssh.PublicKey) bool { return sameKey(bad, key) })
+	})
 }
