@@ -48,9 +48,15 @@ func (o *offer) askAgent(ctx context.Context, h *host, asking *atomic.Int32) []s
 		return nil
 	}
 	conn.SetDeadline(time.Time{})
+	if len(signers) == 0 {
+		o.skipped = append(o.skipped, "the agent shows no key: it is empty, or locked (ssh-add -X unlocks it)")
+	}
+	refused := func(key ssh.PublicKey, err error) {
+		o.skipped = append(o.skipped, "the agent did not sign with "+describe(key)+": "+strings.TrimPrefix(err.Error(), "agent: "))
+	}
 	for i, s := range signers {
 		if algorithmSigner, ok := s.(ssh.AlgorithmSigner); ok {
-			signers[i] = &agentKey{algorithmSigner, conn, asking}
+			signers[i] = &agentKey{algorithmSigner, conn, asking, refused}
 		}
 	}
 	return signers
@@ -59,18 +65,22 @@ func (o *offer) askAgent(ctx context.Context, h *host, asking *atomic.Int32) []s
 // agentKey is a key in the agent, which may take its time to sign.
 type agentKey struct {
 	ssh.AlgorithmSigner
-	conn   net.Conn
-	asking *atomic.Int32
+	conn    net.Conn
+	asking  *atomic.Int32
+	refused func(key ssh.PublicKey, err error) // is told of a signature that was not made
 }
 
 func (k *agentKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
-	defer k.wait()()
-	return k.AlgorithmSigner.Sign(rand, data)
+	return k.SignWithAlgorithm(rand, data, signatureOf(k.PublicKey().Type()))
 }
 
 func (k *agentKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	defer k.wait()()
-	return k.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
+	signature, err := k.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
+	if err != nil {
+		k.refused(k.PublicKey(), err)
+	}
+	return signature, err
 }
 
 // wait begins a wait for the agent; the function returned ends it.

@@ -55,7 +55,7 @@ func TestSigningAgentCountsAsAQuestion(t *testing.T) {
 		if n := asking.Load(); n != 1 {
 			t.Errorf("%d questions are open while the key signs, want 1", n)
 		}
-	}}, near, &asking}
+	}}, near, &asking, nil}
 	if _, err := k.SignWithAlgorithm(rand.Reader, []byte("x"), ssh.KeyAlgoED25519); err != nil {
 		t.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func (a *authentication) refused(err error) error {
 		e.Err = errors.New("login needs a key, and none was found")
 	}
 	if strings.Contains(err.Error(), "oo many authentication failures") {
-		e.Err = fmt.Errorf("%w (the server gave up after that many)", e.Err)
+		e.Err = fmt.Errorf("too many keys were offered, and the server gave up before it had seen them all (MaxAuthTries): %s", strings.Join(a.offered.from, ", "))
 		e.Hint = "name the right key by IdentityFile and set IdentitiesOnly yes"
 	}
 	if a.hint != "" && slices.Contains(a.tried, "publickey") {

@@ -37,7 +37,7 @@ type sshShell struct{ *link }
 func (s sshShell) String() string { return s.host.String() }
 
 func (s sshShell) start(command string) (remote, error) {
-	session, err := s.NewSession()
+	session, err := s.newSession()
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,23 @@ func (s sshShell) start(command string) (remote, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// newSession opens a session. With MaxSessions 1 sshd refuses it until it has
+// cleaned up after the one before, which takes it a moment.
+func (s sshShell) newSession() (*ssh.Session, error) {
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		session, err := s.NewSession()
+		var refused *ssh.OpenChannelError
+		if err == nil || !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed || pause > 500*time.Millisecond {
+			return session, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.gone:
+			return nil, err
+		}
+	}
 }
 
 // execPipe is a remote by an ssh session.

@@ -41,6 +41,8 @@ type SSHDOptions struct {
 	// Address is the bastion's address to listen on; empty means all. It is
 	// the one in known_hosts instead of the bastion's name and usual address.
 	Address string
+	// PAM is the stack of /etc/pam.d/sshd; empty switches PAM off.
+	PAM []string
 	// Name tells several sshds apart: the laptop's files for this one are in
 	// ~/.ssh/NAME, where ssh does not look by itself. Empty means ~/.ssh.
 	Name string

@@ -18,6 +18,15 @@ func (s *SSHD) write(client string) error {
 	if err := s.lab.writeAccounts(Bastion, s.lab.machines[Bastion].etc, s.options.Shell); err != nil {
 		return err
 	}
+	if len(s.options.PAM) > 0 {
+		stack := filepath.Join(s.lab.machines[Bastion].etc, "pam.d", "sshd")
+		if err := os.MkdirAll(filepath.Dir(stack), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(stack, []byte(strings.Join(s.options.PAM, "\n")+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
 	known, err := s.writeHostKeys()
 	if err != nil {
 		return err
@@ -59,7 +68,7 @@ func (s *SSHD) config() string {
 		"AuthorizedKeysFile " + s.AuthorizedKeys,
 		// The list is below the temporary directory, which all may write to.
 		"StrictModes no",
-		"UsePAM no",
+		"UsePAM " + map[bool]string{true: "yes", false: "no"}[len(s.options.PAM) > 0],
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"UseDNS no",
