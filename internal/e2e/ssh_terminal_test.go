@@ -4,11 +4,15 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
@@ -20,32 +24,12 @@ func TestPasswordOnATerminalLogsIn(t *testing.T) {
 	r.openDoor(lab.SSHDOptions{Config: []string{"PasswordAuthentication yes", "PubkeyAuthentication no"}})
 	r.password("correct horse")
 
-	// script gives the program a terminal of its own, and its own input to that.
-	cmd := r.ddbproxy(nil)
-	cmd.Args[len(cmd.Args)-1] = "script"
-	cmd.Args = append(cmd.Args, "-qefc", "exec "+filepath.Join(programs, "ddbproxy")+" connect "+lab.BastionName, "/dev/null")
-	screen := &text{}
-	cmd.Stdout, cmd.Stderr = screen, screen
-	keyboard, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // its code is looked at below
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
+	at := r.terminal()
+	screen := at.screen
 	question := lab.User + "@" + lab.BastionAddr + ":22's password: "
 	for i, answer := range []string{"wrong", "correct horse"} {
 		eventually(t, "the password is asked for", func() bool { return strings.Count(screen.String(), question) == i+1 })
-		fmt.Fprintln(keyboard, answer)
+		fmt.Fprintln(at.keyboard, answer)
 	}
 	eventually(t, "it is connected", func() bool { return strings.Contains(screen.String(), "Ctrl-C ends it.") })
 	r.listed()
@@ -61,10 +45,106 @@ func TestPasswordOnATerminalLogsIn(t *testing.T) {
 	if got := strings.Count(screen.String(), question); got != 2 {
 		t.Errorf("the password was asked for %d times, want 2:\n%s", got, screen)
 	}
-	fmt.Fprint(keyboard, "\x03") // Ctrl-C
-	<-ended
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("Ctrl-C ended it with %v, want exit code 0:\n%s", cmd.ProcessState, screen)
+	at.interrupt()
+}
+
+// PAM's own conversation: a password, then a one-time code.
+func TestTwoQuestionsOfPAMLogIn(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/usr/lib/x86_64-linux-gnu/security/pam_google_authenticator.so"); err != nil {
+		if os.Getenv(lab.RequireEnv) != "" {
+			t.Fatal("pam_google_authenticator is missing: run scripts/test-deps")
+		}
+		t.Skip("pam_google_authenticator is missing: run scripts/test-deps")
+	}
+	r := newRig(t, lab.Config{})
+	codes := filepath.Join(r.Dir, "codes") // each of the numbers is good for one login
+	r.write(codes, "ABCDEFGHIJKLMNOP\n\" TOTP_AUTH\n12345678\n23456789\n")
+	r.openDoor(lab.SSHDOptions{
+		PAM: []string{"auth required pam_unix.so", "auth required pam_google_authenticator.so user=root secret=" + codes,
+			"account required pam_permit.so", "session required pam_permit.so"},
+		Config: []string{"KbdInteractiveAuthentication yes", "PubkeyAuthentication no"},
+	})
+	r.password("correct horse")
+	r.refuses(t, nil, []string{lab.BastionName}, 5, "the server takes no key, but keyboard-interactive; that needs a login on a terminal; start ddbproxy connect again on a terminal")
+
+	at := r.terminal()
+	from := "(" + lab.User + "@" + lab.BastionAddr + ":22) "
+	for _, q := range []struct{ question, answer string }{{"Password: ", "correct horse"}, {"Verification code: ", "12345678"}} {
+		eventually(t, "the question is asked", func() bool { return strings.Contains(at.screen.String(), from+q.question) })
+		fmt.Fprintln(at.keyboard, q.answer)
+	}
+	eventually(t, "it is connected", func() bool { return strings.Contains(at.screen.String(), "Ctrl-C ends it.") })
+	r.listed()
+
+	// Who waits is told at once that somebody has to log in; the server hears of
+	// it once, however many ask (it may lock out who tries on).
+	before := strings.Count(r.door.Log(), "Connection from ")
+	r.door.KillSessions()
+	c := r.gosdk(once)
+	for range 12 {
+		_, err := c.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+		if err == nil || !strings.Contains(err.Error(), "that needs a login on a terminal; start ddbproxy connect again on a terminal") {
+			t.Fatalf("ListTables: %v, want it to say that a login is needed", err)
+		}
+	}
+	wait(t, time.Second)
+	if got := strings.Count(r.door.Log(), "Connection from ") - before; got != 1 {
+		t.Errorf("the server was connected to %d times, want once:\n%s", got, r.door.Log())
+	}
+	if got := strings.Count(at.screen.String(), from); got != 2 {
+		t.Errorf("%d questions were asked, want 2:\n%s", got, at.screen)
+	}
+	for _, typed := range []string{"horse", "12345678"} {
+		if strings.Contains(at.screen.String(), typed) {
+			t.Errorf("%q was shown:\n%s", typed, at.screen)
+		}
+	}
+	at.interrupt()
+}
+
+// atTerminal is a ddbproxy connect whose person sits at a terminal.
+type atTerminal struct {
+	rig      *rig
+	cmd      *exec.Cmd
+	screen   *text
+	keyboard io.Writer
+	ended    chan struct{}
+}
+
+// terminal starts one. script gives the program a terminal of its own, and its
+// own input to that.
+func (r *rig) terminal() *atTerminal {
+	r.tb.Helper()
+	at := &atTerminal{rig: r, cmd: r.ddbproxy(nil), screen: &text{}, ended: make(chan struct{})}
+	at.cmd.Args[len(at.cmd.Args)-1] = "script"
+	at.cmd.Args = append(at.cmd.Args, "-qefc", "exec "+filepath.Join(programs, "ddbproxy")+" connect "+lab.BastionName, "/dev/null")
+	at.cmd.Stdout, at.cmd.Stderr = at.screen, at.screen
+	var err error
+	if at.keyboard, err = at.cmd.StdinPipe(); err != nil {
+		r.tb.Fatal(err)
+	}
+	if err := at.cmd.Start(); err != nil {
+		r.tb.Fatal(err)
+	}
+	go func() {
+		defer close(at.ended)
+		_ = at.cmd.Wait() // its code is looked at in interrupt
+	}()
+	r.tb.Cleanup(func() {
+		_ = at.cmd.Process.Kill()
+		<-at.ended
+	})
+	return at
+}
+
+// interrupt is Ctrl-C.
+func (at *atTerminal) interrupt() {
+	at.rig.tb.Helper()
+	fmt.Fprint(at.keyboard, "\x03")
+	<-at.ended
+	if code := at.cmd.ProcessState.ExitCode(); code != 0 {
+		at.rig.tb.Errorf("Ctrl-C ended it with %v, want exit code 0:\n%s", at.cmd.ProcessState, at.screen)
 	}
 }
 
