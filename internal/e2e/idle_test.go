@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/ddbproxy/ddbproxy/internal/edge"
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
@@ -18,7 +19,7 @@ import (
 // connections may cost a client a call, although none is sent twice.
 func TestConnectionsClosedWhileIdleCostNoCall(t *testing.T) {
 	t.Parallel()
-	r := newRigOn(t, lab.Config{}, lab.Dynalite, 5*time.Second)
+	r := newRigOn(t, lab.Config{}, lab.Dynalite, func(s *edge.Server) { s.IdleTimeout = 5 * time.Second })
 	r.openDoor(lab.SSHDOptions{})
 	r.connect()
 	c, table := r.gosdk(once), aws.String("idle")

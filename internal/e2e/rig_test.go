@@ -42,14 +42,14 @@ type rig struct {
 }
 
 // newRig builds the scenery; the bastion's door is still missing.
-func newRig(tb testing.TB, config lab.Config) *rig {
+func newRig(tb testing.TB, config lab.Config, changes ...func(*edge.Server)) *rig {
 	tb.Helper()
-	return newRigOn(tb, config, lab.Dynoxide, 0)
+	return newRigOn(tb, config, lab.Dynoxide, changes...)
 }
 
-// newRigOn is newRig with another store, and an AWS that closes a connection
-// after it was idle for that long (0: its usual minute).
-func newRigOn(tb testing.TB, config lab.Config, start func(lab.TB) string, idle time.Duration) *rig {
+// newRigOn is newRig with another store; changes are made to AWS before it
+// opens.
+func newRigOn(tb testing.TB, config lab.Config, start func(lab.TB) string, changes ...func(*edge.Server)) *rig {
 	tb.Helper()
 	lookAtSources(tb)
 	l := lab.New(tb, config)
@@ -70,8 +70,9 @@ func newRigOn(tb testing.TB, config lab.Config, start func(lab.TB) string, idle 
 		SourceVpce: edge.FromAddress(vpce, netip.PrefixFrom(netip.MustParseAddr(lab.BastionVPC), 32)),
 		Backend:    edge.Emulator(store, nil),
 		Keep:       1000,
-
-		IdleTimeout: idle,
+	}
+	for _, change := range changes {
+		change(r.aws)
 	}
 	r.write(r.caFile, string(ca.PEM()))
 	r.write(filepath.Join(l.Home, ".aws", "config"), "[default]\nregion = "+lab.Region+"\noutput = json\n")
