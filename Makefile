@@ -4,7 +4,7 @@ LDFLAGS  = -s -w $(if $(VERSION),-X github.com/ddbproxy/ddbproxy/internal/versio
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 RELAYS   = internal/relaybin/bin
 
-.PHONY: build relays demo test check bench clean
+.PHONY: build relays demo test check soak bench clean
 
 # Both programs into bin/. ddbproxy carries the relays for linux/amd64 and
 # linux/arm64 that it uploads to bastions.
@@ -35,6 +35,11 @@ test:
 
 check:
 	scripts/check
+
+# Half an hour of faults under load, a line a minute; "make test" has 25 s of it.
+SOAK ?= 30m
+soak:
+	DDBPROXY_TEST_REQUIRE=1 DDBPROXY_SOAK=$(SOAK) go test -v -run '^TestSoak$$' -timeout 24h ./internal/e2e
 
 # The latency of a call, beside ssh -L in the same run (root, OpenSSH).
 bench:

@@ -78,13 +78,13 @@ func hangUpAtTimes(s *edge.Server) {
 }
 
 // noticeSoon makes ssh give up a silent bastion after 3 s.
-func (s *storm) noticeSoon() {
-	s.tb.Helper()
-	config, err := os.ReadFile(s.door.ClientConfig)
+func (r *rig) noticeSoon() {
+	r.tb.Helper()
+	config, err := os.ReadFile(r.door.ClientConfig)
 	if err != nil {
-		s.tb.Fatal(err)
+		r.tb.Fatal(err)
 	}
-	s.write(s.door.ClientConfig, "ServerAliveInterval 1\nServerAliveCountMax 2\n"+string(config))
+	r.write(r.door.ClientConfig, "ServerAliveInterval 1\nServerAliveCountMax 2\n"+string(config))
 }
 
 // rage runs the clients and the faults, and returns how many faults there were.
