@@ -26,7 +26,7 @@ type LinkConfig struct {
 // LinkStats counts what a link has done, both ways together.
 type LinkStats struct {
 	Bytes   int64 // IP bytes carried to the other end
-	Dropped int64 // packets lost to Loss, a full Queue or BlackHole
+	Dropped int64 // packets lost to Loss, a full Queue, BlackHole or Forget
 }
 
 // Link is an emulated line between two machines. Its methods may be called at
@@ -35,6 +35,7 @@ type Link struct {
 	ends [2]*tun
 	ways [2]*way
 	wg   sync.WaitGroup
+	nat  nat
 
 	mu     sync.Mutex
 	config LinkConfig

@@ -101,6 +101,45 @@ func TestBlackHoleStopsTrafficAndLetsItGoOn(t *testing.T) {
 	}
 }
 
+func TestForgetEndsOpenConnectionsOnly(t *testing.T) {
+	t.Parallel()
+	l := New(t, Config{})
+	echo(t, l, Bastion, ":7")
+	old := dial(t, l, Laptop, "bastion:7")
+	if err := ask(old); err != nil {
+		t.Fatal(err)
+	}
+	l.Uplink.Forget()
+	young := dial(t, l, Laptop, "bastion:7")
+	if err := ask(young); err != nil {
+		t.Errorf("over a new connection: %v", err)
+	}
+	old.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if err := ask(old); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a forgotten connection: %v, want a timeout", err)
+	}
+	l.Uplink.Forget()
+	young.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if err := ask(young); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("forgotten after a second time: %v, want a timeout", err)
+	}
+}
+
+func TestFlowOfReadsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	syn := make([]byte, 40)
+	copy(syn, []byte{0x45, 9: 6, 12: 192, 13: 0, 14: 2, 15: 2, 16: 192, 17: 0, 18: 2, 19: 1, 20: 0xc0, 22: 0, 23: 22, 33: 2})
+	want := flow{192, 0, 2, 1, 0, 22, 192, 0, 2, 2, 0xc0, 0}
+	if got, first, ok := flowOf(syn); got != want || !first || !ok {
+		t.Errorf("flowOf = %v, %v, %v, want %v, true, true", got, first, ok, want)
+	}
+	for n := range syn[:33] { // any shorter packet is none of TCP
+		if _, _, ok := flowOf(syn[:n]); ok {
+			t.Errorf("flowOf takes %d bytes for TCP", n)
+		}
+	}
+}
+
 func BenchmarkLinkRoundTrip(b *testing.B) {
 	for _, rtt := range []time.Duration{0, 40 * time.Millisecond} {
 		b.Run(rtt.String(), func(b *testing.B) {

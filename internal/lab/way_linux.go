@@ -83,7 +83,7 @@ func (w *way) push(p []byte) {
 	defer w.mu.Unlock()
 	now := time.Since(w.start)
 	w.busy = max(w.busy, now)
-	if w.hole || w.full(now, len(p)) || w.loss > 0 && w.random.Float64() < w.loss {
+	if w.hole || w.link.nat.drops(p[vnetHeader:]) || w.full(now, len(p)) || w.loss > 0 && w.random.Float64() < w.loss {
 		w.link.dropped.Add(1)
 		return
 	}
