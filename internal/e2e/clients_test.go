@@ -102,6 +102,28 @@ func (r *rig) sdkOver(t *http.Transport, options ...func(*dynamodb.Options)) *dy
 	}, options...)
 }
 
+// fromBastion is a client beside ddbproxy: it asks DynamoDB from the bastion.
+func (r *rig) fromBastion() *dynamodb.Client {
+	r.tb.Helper()
+	return r.sdkOver(&http.Transport{DialContext: r.Dialer(lab.Bastion), TLSClientConfig: &tls.Config{RootCAs: r.ca.Pool()}, DisableCompression: true})
+}
+
+// items reads a table from the bastion; the keys are those of the items.
+func (r *rig) items(table string) map[string]row {
+	r.tb.Helper()
+	items := map[string]row{}
+	for p := dynamodb.NewScanPaginator(r.fromBastion(), &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)}); p.HasMorePages(); {
+		page, err := p.NextPage(r.tb.Context())
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		for _, item := range page.Items {
+			items[keyOf(item)] = item
+		}
+	}
+	return items
+}
+
 // once switches a client's retries off.
 func once(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} }
 

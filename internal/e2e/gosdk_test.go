@@ -40,7 +40,7 @@ func textOf(r row) string {
 }
 
 // createTable makes a table with one string key, pk.
-func createTable(t *testing.T, c *dynamodb.Client, name string) {
+func createTable(t testing.TB, c *dynamodb.Client, name string) {
 	t.Helper()
 	_, err := c.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName:            &name,

@@ -106,7 +106,7 @@ func TestTunnelOutlivesABlackHole(t *testing.T) {
 }
 
 // wait lets time pass for what has no event, unless the test is over.
-func wait(t *testing.T, d time.Duration) {
+func wait(t testing.TB, d time.Duration) {
 	t.Helper()
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -3,17 +3,12 @@
 package e2e
 
 import (
-	"crypto/tls"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
-	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
 // resends is how often ddbproxy sends again, at most, what may be repeated.
@@ -23,7 +18,7 @@ const resends = 3
 // DynamoDB has.
 func (s *storm) check(t *testing.T, faults int) {
 	t.Helper()
-	items := s.items(t)
+	items := s.items(*s.table)
 	statuses, replayed, sent := map[int]int{}, 0, 0
 	for _, call := range s.calls {
 		if len(call.sent) == 0 {
@@ -130,21 +125,4 @@ func (s *storm) winners() map[string][]string {
 		}
 	}
 	return owners
-}
-
-// items reads the table from the bastion, without ddbproxy.
-func (s *storm) items(t *testing.T) map[string]row {
-	t.Helper()
-	c := s.sdkOver(&http.Transport{DialContext: s.Dialer(lab.Bastion), TLSClientConfig: &tls.Config{RootCAs: s.ca.Pool()}, DisableCompression: true})
-	items := map[string]row{}
-	for p := dynamodb.NewScanPaginator(c, &dynamodb.ScanInput{TableName: s.table, ConsistentRead: aws.Bool(true)}); p.HasMorePages(); {
-		page, err := p.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, item := range page.Items {
-			items[keyOf(item)] = item
-		}
-	}
-	return items
 }
