@@ -33,6 +33,10 @@ const (
 	// A relay that hangs while ssh is well is noticed within 15 s.
 	clientPingAfter = 10 * time.Second
 	clientPingWait  = 5 * time.Second
+
+	// A relay that was not heard for this long has given its client up, or is
+	// about to: only a laptop that slept comes to see it.
+	outlived = serverPingAfter + serverPingWait - 5*time.Second
 )
 
 // ErrClosed tells that the connection to the relay is gone, before or while a
@@ -167,12 +171,22 @@ func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error
 	}
 	// The stream outlives ctx, so the request may not be bound to it.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := newStream(addr, cancel)
+	s := newStream(addr, cancel, c.gone)
 	if !c.launch(func() { c.carry(streamCtx, s) }) {
 		cancel()
 		return nil, ErrClosed
 	}
 	return s, nil
+}
+
+// gone reports whether the relay must have ended while this machine slept, and
+// gives it up then: what was written to it now would be of unknown fate.
+func (c *Client) gone() bool {
+	if c.conn.quiet() < outlived {
+		return false
+	}
+	c.conn.Close()
+	return true
 }
 
 // launch starts a goroutine that Close waits for, unless it is too late.

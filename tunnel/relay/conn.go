@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,15 +16,32 @@ type pipeConn struct {
 	rw   io.ReadWriteCloser
 	once sync.Once
 	done chan struct{} // closed by Close
+
+	heard atomic.Int64 // when bytes last came in, in Unix nanoseconds
 }
 
 var _ net.Conn = (*pipeConn)(nil)
 
 func newPipeConn(r io.Reader, rw io.ReadWriteCloser) *pipeConn {
-	return &pipeConn{r: r, rw: rw, done: make(chan struct{})}
+	c := &pipeConn{r: r, rw: rw, done: make(chan struct{})}
+	c.heard.Store(time.Now().UnixNano())
+	return c
 }
 
-func (c *pipeConn) Read(p []byte) (int, error)  { return c.r.Read(p) }
+func (c *pipeConn) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if n > 0 {
+		c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// quiet is how long nothing was heard by the wall clock, which goes on while a
+// laptop sleeps; the timers of HTTP/2 do not.
+func (c *pipeConn) quiet() time.Duration {
+	return time.Duration(time.Now().UnixNano() - c.heard.Load())
+}
+
 func (c *pipeConn) Write(p []byte) (int, error) { return c.rw.Write(p) }
 
 func (c *pipeConn) Close() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,52 @@ func TestClientNoticesASilentRelay(t *testing.T) {
 		c.Close()
 		far.Close()
 	})
+}
+
+// While a laptop sleeps its relay ends, and no timer here tells of it. Nothing
+// is written to it afterwards, so that the writer knows that nothing was sent.
+func TestNothingIsWrittenToARelayAfterASleep(t *testing.T) {
+	for _, tt := range []struct {
+		slept time.Duration
+		want  error
+	}{{20 * time.Second, nil}, {30 * time.Second, ErrClosed}} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			go io.WriteString(far, "ddbproxy-relay 1 test\n")
+			received := make(chan string, 1)
+			go func() {
+				all, _ := io.ReadAll(far)
+				received <- string(all)
+			}()
+			c, err := NewClient(t.Context(), near, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := c.DialEarly(t.Context(), "tcp", "192.0.2.7:443")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.conn.heard.Store(time.Now().Add(-tt.slept).UnixNano())
+			if _, err := io.WriteString(conn, "a request"); err != tt.want {
+				t.Errorf("after a sleep of %v: %v, want %v", tt.slept, err, tt.want)
+			}
+			synctest.Wait()
+			select {
+			case <-c.Done():
+				if tt.want == nil {
+					t.Errorf("after a sleep of %v the relay is given up", tt.slept)
+				}
+			default:
+				if tt.want != nil {
+					t.Errorf("after a sleep of %v the relay is not given up", tt.slept)
+				}
+			}
+			conn.Close()
+			c.Close()
+			if got, want := strings.Contains(<-received, "a request"), tt.want == nil; got != want {
+				t.Errorf("after a sleep of %v: sent = %v, want %v", tt.slept, got, want)
+			}
+			far.Close()
+		})
+	}
 }

@@ -14,6 +14,7 @@ import (
 type stream struct {
 	target string
 	cancel context.CancelFunc
+	gone   func() bool // the relay is, and nothing should be written to it
 
 	up     net.Conn // the owner writes here …
 	upBody net.Conn // … and the request body is read here
@@ -30,8 +31,8 @@ type stream struct {
 
 var _ net.Conn = (*stream)(nil)
 
-func newStream(target string, cancel context.CancelFunc) *stream {
-	s := &stream{target: target, cancel: cancel, answered: make(chan struct{})}
+func newStream(target string, cancel context.CancelFunc, gone func() bool) *stream {
+	s := &stream{target: target, cancel: cancel, gone: gone, answered: make(chan struct{})}
 	s.up, s.upBody = net.Pipe()
 	s.down, s.downIn = net.Pipe()
 	return s
@@ -64,6 +65,9 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 func (s *stream) Write(p []byte) (int, error) {
+	if s.gone() {
+		return 0, ErrClosed
+	}
 	n, err := s.up.Write(p)
 	if err == io.ErrClosedPipe {
 		s.mu.Lock()
