@@ -64,8 +64,12 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 			return nil, &answer{status: http.StatusInternalServerError, kind: internalError, message: fmt.Sprintf(
 				"%s: the connection broke %d times before %s was answered; it may be sent again (%s)", f.hop, resends+1, c.op, f.text)}
 		case left <= pause:
+			fate := "nothing was sent, and trying again is safe"
+			if try.wrote || resends > 0 {
+				fate = "it was sent before and not answered, and may be sent again"
+			}
 			return nil, &answer{status: http.StatusServiceUnavailable, kind: unavailable, message: fmt.Sprintf(
-				"%s: no connection to %s within %v: %s; nothing was sent, and trying again is safe", f.hop, c.host, s.hold(), f.text)}
+				"%s: no connection to %s within %v: %s; %s", f.hop, c.host, s.hold(), f.text, fate)}
 		}
 		if try.wrote {
 			resends++

@@ -136,6 +136,29 @@ func TestWhatIsSentAgainAfterABreak(t *testing.T) {
 	}
 }
 
+// What was sent once and finds no connection a second time is not said to be unsent.
+func TestHoldAfterABreakSaysThatItWasSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS(t)
+		f.answer(breakAfter(99))
+		s, _ := newServer(t, f)
+		var dials atomic.Int64
+		s.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials.Add(1) > 1 {
+				return nil, hopFailure{"ssh", "reconnecting", false}
+			}
+			return f.Dial(ctx, network, addr)
+		}
+		w := ask(s, signed(t, "TransactWriteItems", `{"ClientRequestToken":"91901a8c","TransactItems":[]}`, profileKey, "eu-west-1"))
+		wantError(t, w, 503, unavailable,
+			"ssh: no connection to dynamodb.eu-west-1.amazonaws.com within 20s: reconnecting; it was sent before and not answered, and may be sent again")
+		if got := len(f.requests()); got != 1 {
+			t.Errorf("AWS received it %d times, want once", got)
+		}
+	})
+}
+
 // A deadConn is one whose far end has gone without a word: nothing can be written on it.
 type deadConn struct {
 	net.Conn

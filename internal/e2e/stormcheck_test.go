@@ -72,6 +72,8 @@ func mayHaveReceived(write string, a answered) (least, most int) {
 		return 0, most
 	case a.status == http.StatusServiceUnavailable && strings.Contains(a.body, "nothing was sent"):
 		return 0, 0
+	case a.status == http.StatusServiceUnavailable && write == "transaction" && strings.Contains(a.body, "it was sent before"):
+		return 0, most
 	}
 	return -1, -1 // no answer, or none that is known
 }
