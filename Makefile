@@ -4,7 +4,7 @@ LDFLAGS  = -s -w $(if $(VERSION),-X github.com/ddbproxy/ddbproxy/internal/versio
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 RELAYS   = internal/relaybin/bin
 
-.PHONY: build relays demo test check soak bench clean
+.PHONY: build relays demo test check soak faults bench clean
 
 # Both programs into bin/. ddbproxy carries the relays for linux/amd64 and
 # linux/arm64 that it uploads to bastions.
@@ -40,6 +40,12 @@ check:
 SOAK ?= 30m
 soak:
 	DDBPROXY_TEST_REQUIRE=1 DDBPROXY_SOAK=$(SOAK) go test -v -run '^TestSoak$$' -timeout 24h ./internal/e2e
+
+# What faults cost with ddbproxy and with autossh, side by side: the table of
+# README. 18 minutes (root, OpenSSH, Debian's autossh).
+faults:
+	@command -v autossh >/dev/null || { echo "autossh is missing: apt-get install autossh" >&2; exit 1; }
+	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkFaults$$' -benchtime 5x -timeout 60m ./internal/e2e
 
 # The latency of a call, beside ssh -L in the same run (root, OpenSSH).
 bench:

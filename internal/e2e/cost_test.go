@@ -21,6 +21,10 @@ type result struct {
 	doubled int           // writes done twice
 }
 
+func (r result) String() string {
+	return fmt.Sprintf("noticed after %v, served %v after it was mended, %d calls failed, %d writes lost, %d done twice", r.noticed, r.good, r.failed, r.lost, r.doubled)
+}
+
 // calm is how long all is well before a fault. Both tools take an end within
 // 10 s of a beginning for a sign of lasting trouble, and wait before they try
 // again.

@@ -59,7 +59,7 @@ func BenchmarkFaults(b *testing.B) {
 			for i, got := range r.suffer(f, rivals) {
 				row := f.name + " | " + rivals[i].name
 				results[row] = append(results[row], got)
-				fmt.Fprintf(os.Stderr, "%s: %+v\n", row, got)
+				fmt.Fprintf(os.Stderr, "%s: %v\n", row, got)
 			}
 		}
 	}

@@ -57,6 +57,8 @@ func (l *load) resume() { l.mu.Unlock() }
 
 // score counts what became of the calls of a load.
 type score struct {
+	reads bool // that broke may have been sent again before
+
 	mu                            sync.Mutex
 	acknowledged, unsure, refused int
 	odd                           error // an answer that should not be
@@ -71,7 +73,7 @@ func (s *score) add(now turn) {
 		s.acknowledged++
 	case said.code == "InternalServerError" && strings.Contains(said.message, "may or may not have happened"):
 		s.unsure++
-	case said.code == "ServiceUnavailable" && strings.Contains(said.message, "nothing was sent"):
+	case said.code == "ServiceUnavailable" && (strings.Contains(said.message, "nothing was sent") || s.reads):
 		s.refused++
 	default:
 		s.odd = now.err

@@ -93,7 +93,7 @@ func TestSoak(t *testing.T) {
 // prepare makes three clients, each with a load of increments on a counter of
 // its own and one of reads.
 func (s *soak) prepare() {
-	s.reads, s.checker = new(score), s.gosdk(once)
+	s.reads, s.checker = &score{reads: true}, s.gosdk(once)
 	for i := range 3 {
 		c, key := s.gosdk(once), counter(i)
 		mine := new(score)
