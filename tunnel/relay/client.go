@@ -180,12 +180,14 @@ func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error
 }
 
 // gone reports whether the relay must have ended while this machine slept, and
-// gives it up then: what was written to it now would be of unknown fate.
+// gives it up then: what was written to it now would be of unknown fate. It does
+// not wait for that: a writer would hear that its stream has ended before it
+// hears that its write was not begun.
 func (c *Client) gone() bool {
 	if c.conn.quiet() < outlived {
 		return false
 	}
-	c.conn.Close()
+	c.launch(func() { c.conn.Close() })
 	return true
 }
 
