@@ -114,11 +114,11 @@ type atTerminal struct {
 
 // terminal starts one. script gives the program a terminal of its own, and its
 // own input to that.
-func (r *rig) terminal() *atTerminal {
+func (r *rig) terminal(args ...string) *atTerminal {
 	r.tb.Helper()
 	at := &atTerminal{rig: r, cmd: r.ddbproxy(nil), screen: &text{}, ended: make(chan struct{})}
 	at.cmd.Args[len(at.cmd.Args)-1] = "script"
-	at.cmd.Args = append(at.cmd.Args, "-qefc", "exec "+filepath.Join(programs, "ddbproxy")+" connect "+lab.BastionName, "/dev/null")
+	at.cmd.Args = append(at.cmd.Args, "-qefc", "exec "+filepath.Join(programs, "ddbproxy")+" connect "+strings.Join(append(args, lab.BastionName), " "), "/dev/null")
 	at.cmd.Stdout, at.cmd.Stderr = at.screen, at.screen
 	var err error
 	if at.keyboard, err = at.cmd.StdinPipe(); err != nil {
