@@ -105,6 +105,25 @@ func TestTunnelOutlivesABlackHole(t *testing.T) {
 	}
 }
 
+// A laptop that changes its network has another address: the kernel tells, and
+// nothing waits for keepalives that the old one would answer no more.
+func TestAddressThatIsLostIsNoticedAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	r.openDoor(lab.SSHDOptions{})
+	s := r.connect()
+	r.listed()
+	address := func(change ...string) {
+		r.tool(nil, "ip", append([]string{"addr"}, append(change, "dev", "uplink")...)...)
+	}
+	address("del", lab.LaptopAddr, "peer", lab.BastionAddr)
+	eventually(t, "ddbproxy has noticed", func() bool {
+		return strings.Contains(s.stderr.String(), "this machine lost the address that the connection came from")
+	})
+	address("add", lab.LaptopAddr, "peer", lab.BastionAddr)
+	r.listed()
+}
+
 // wait lets time pass for what has no event, unless the test is over.
 func wait(t testing.TB, d time.Duration) {
 	t.Helper()

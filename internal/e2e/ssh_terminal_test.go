@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -87,6 +88,12 @@ func TestTwoQuestionsOfPAMLogIn(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "that needs a login on a terminal; start ddbproxy connect again on a terminal") {
 			t.Fatalf("ListTables: %v, want it to say that a login is needed", err)
 		}
+	}
+	var told bytes.Buffer
+	status := r.ddbproxy(nil, "status")
+	status.Stdout = &told
+	if err := status.Run(); err == nil || !strings.Contains(told.String(), ", needs you\n") || !strings.Contains(told.String(), "that needs a login on a terminal") {
+		t.Errorf("status: %v, and it told\n%s\nwant that a login is needed", err, &told)
 	}
 	wait(t, time.Second)
 	if got := strings.Count(r.door.Log(), "Connection from ") - before; got != 1 {
