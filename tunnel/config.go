@@ -62,7 +62,7 @@ func (l lookup) fileName() string {
 // askSSH runs ssh -G. Lists of algorithms are kept only where they differ from
 // what this ssh has built in: somebody chose those.
 func (l lookup) askSSH(ctx context.Context, ssh, target, port string) (options, error) {
-	var args []string
+	args := []string{"-o", "ControlPath=%C"} // which nothing here uses otherwise
 	if l.configFile != "" {
 		args = append(args, "-F", l.configFile)
 	}
@@ -74,6 +74,7 @@ func (l lookup) askSSH(ctx context.Context, ssh, target, port string) (options, 
 		return nil, err
 	}
 	o := parseG(said)
+	o[hashOption] = o["controlpath"]
 	said, err = runG(ctx, ssh, "-F", "none", "--", "localhost")
 	if err != nil {
 		return nil, err
@@ -81,6 +82,9 @@ func (l lookup) askSSH(ctx context.Context, ssh, target, port string) (options, 
 	o.dropDefaults(parseG(said))
 	return o, nil
 }
+
+// hashOption is where options keep what ssh says that %C stands for.
+const hashOption = "%c"
 
 func runG(ctx context.Context, ssh string, args ...string) (string, error) {
 	var out, stderr bytes.Buffer
@@ -143,6 +147,7 @@ func (l lookup) finish(h *host) error {
 		}
 		h.User = u.Username
 	}
+	h.ProxyJump = h.expandJump()
 	if len(l.identities) > 0 {
 		h.IdentityFiles = slices.Clone(l.identities)
 		for _, name := range l.identities {

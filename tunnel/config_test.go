@@ -1,9 +1,12 @@
 package tunnel
 
 import (
+	"crypto/sha1"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -42,6 +45,27 @@ func TestBothResolversAgree(t *testing.T) {
 		{"identity files with tokens", "IdentityFile /keys/%r@%h-%p-%n\nIdentityFile \"/my keys/100%%\"\nIdentitiesOnly yes\nHostName real\n", "me@box", func(h *host) {
 			h.HostName, h.IdentitiesOnly = "real", true
 			h.IdentityFiles = []string{"/keys/me@real-22-box", "/my keys/100%", "/keys/default"}
+		}},
+		{"all tokens of file names", "IdentityFile /k/%C-%d-%i-%k-%L-%l-%n-%u\nCertificateFile /c/%C\nIdentityAgent /a/%C\nUserKnownHostsFile /known/%C /known/%k\nHostName real\n", "me@box:99", func(h *host) {
+			machine, _ := os.Hostname()
+			short, _, _ := strings.Cut(machine, ".")
+			home, _ := os.UserHomeDir()
+			hash := fmt.Sprintf("%x", sha1.Sum([]byte(machine+"real"+"99"+"me")))
+			h.HostName, h.Port = "real", "99"
+			h.IdentityFiles = []string{fmt.Sprintf("/k/%s-%s-%d-box-%s-%s-box-%s", hash, home, os.Getuid(), short, machine, userName(t)), "/keys/default"}
+			h.CertificateFiles, h.IdentityAgent = []string{"/c/" + hash}, "/a/"+hash
+			h.UserKnownHosts = []string{"/known/" + hash, "/known/box"}
+		}},
+		{"tokens of jumps", "ProxyJump %r@jump-%h,%n\nHostName real\n", "me@box", func(h *host) {
+			h.HostName, h.ProxyJump = "real", "me@jump-real,box"
+		}},
+		{"variables of file names", "IdentityFile ${OTHER_AGENT}/id\nUserKnownHostsFile ${OTHER_AGENT}/known\nIdentityAgent ${OTHER_AGENT}/agent\n", "me@box", func(h *host) {
+			h.IdentityFiles = []string{"/run/other/id", "/keys/default"}
+			h.UserKnownHosts, h.IdentityAgent = []string{"/run/other/known"}, "/run/other/agent"
+		}},
+		{"the agent of the environment", "IdentityAgent SSH_AUTH_SOCK\n", "me@box", func(h *host) {}},
+		{"ways of strictness", "StrictHostKeyChecking yes\nBindInterface lo\nAddressFamily inet\n", "me@box", func(h *host) {
+			h.StrictHostKey, h.BindInterface, h.AddressFamily = "yes", "lo", "tcp4"
 		}},
 		{"certificates", "CertificateFile /keys/a-cert.pub\nCertificateFile /keys/b-cert.pub\n", "me@box", func(h *host) {
 			h.CertificateFiles = []string{"/keys/a-cert.pub", "/keys/b-cert.pub"}
@@ -121,9 +145,19 @@ func TestBothResolversAgree(t *testing.T) {
 	}
 }
 
-// normal makes empty lists nil.
+func userName(t *testing.T) string {
+	t.Helper()
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
+}
+
+// normal makes empty lists nil, and leaves out what only OpenSSH tells.
 func normal(h *host) host {
 	n := *h
+	n.hash = ""
 	for _, list := range []*[]string{&n.CertificateFiles, &n.GlobalKnownHosts, &n.UserKnownHosts} {
 		if len(*list) == 0 {
 			*list = nil

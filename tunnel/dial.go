@@ -93,6 +93,7 @@ func unreachable(ctx context.Context, h *host, err error) error {
 	e := &Error{Kind: KindUnreachable, Host: h.String(), Err: plain(err), Passing: true}
 	var dns *net.DNSError
 	var timeout net.Error
+	var none *net.AddrError
 	switch {
 	case ctx.Err() != nil:
 		e.Err = context.Cause(ctx)
@@ -100,6 +101,9 @@ func unreachable(ctx context.Context, h *host, err error) error {
 		e.Err, e.Hint = fmt.Errorf("no such host %s", h.HostName), "check the name, or give it a Host section in ~/.ssh/config"
 	case errors.As(err, &dns):
 		e.Err, e.Hint = fmt.Errorf("look up %s: %s", h.HostName, dns.Err), "check this machine's network"
+	case errors.As(err, &none):
+		family := map[string]string{"tcp4": "IPv4 ", "tcp6": "IPv6 "}[h.AddressFamily]
+		e.Err, e.Hint = fmt.Errorf("%s has no %saddress", h.HostName, family), "see AddressFamily and BindAddress in ~/.ssh/config"
 	case strings.Contains(err.Error(), "refused"):
 		e.Err, e.Hint = errors.New("connection refused"), "is this sshd's port? give another as HOST:PORT"
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"crypto/sha1"
+	"fmt"
 	"net"
 	"os"
 	"os/user"
@@ -49,7 +51,8 @@ type host struct {
 	BindAddress    string
 	BindInterface  string
 
-	Fleet bool // the name stands for several addresses, as far as was looked
+	hash  string // what %C stands for, as far as ssh told: its versions differ
+	Fleet bool   // the name stands for several addresses, as far as was looked
 
 	// Warnings name what is configured and not honoured here, where that
 	// weakens security or would surprise.
@@ -61,14 +64,6 @@ func (h *host) addr() string { return net.JoinHostPort(h.HostName, h.Port) }
 
 // String is the server as errors name it.
 func (h *host) String() string { return h.User + "@" + h.addr() }
-
-// keyName is the name under which known_hosts has the server's key.
-func (h *host) keyName() string {
-	if h.HostKeyAlias != "" {
-		return h.HostKeyAlias
-	}
-	return h.HostName
-}
 
 // timeout is how long the server may stay silent until login is through.
 func (h *host) timeout() time.Duration {
@@ -95,9 +90,22 @@ func (h *host) expand(s string) string {
 	}
 	machine, _ := os.Hostname()
 	short, _, _ := strings.Cut(machine, ".")
-	return strings.NewReplacer("%%", "%", "%d", home, "%h", h.HostName, "%n", h.Alias,
-		"%p", h.Port, "%r", h.User, "%u", local, "%k", h.keyName(), "%l", machine, "%L", short,
+	key := h.Alias
+	if h.HostKeyAlias != "" {
+		key = h.HostKeyAlias
+	}
+	hash := h.hash
+	if hash == "" {
+		hash = fmt.Sprintf("%x", sha1.Sum([]byte(machine+h.HostName+h.Port+h.User+h.ProxyJump)))
+	}
+	return strings.NewReplacer("%%", "%", "%C", hash, "%d", home, "%h", h.HostName, "%n", h.Alias,
+		"%p", h.Port, "%r", h.User, "%u", local, "%k", key, "%l", machine, "%L", short,
 		"%i", strconv.Itoa(os.Getuid()), "%j", h.ProxyJump).Replace(s)
+}
+
+// expandJump replaces the tokens that ProxyJump may hold.
+func (h *host) expandJump() string {
+	return strings.NewReplacer("%%", "%", "%h", h.HostName, "%n", h.Alias, "%p", h.Port, "%r", h.User).Replace(h.ProxyJump)
 }
 
 // expandHome replaces ~ at the beginning.

@@ -51,6 +51,7 @@ func (o options) host(alias string) (*host, error) {
 	h := &host{
 		Alias: alias, HostName: o.one("hostname"), User: o.one("user"), Port: o.one("port"),
 		HostKeyAlias:     o.one("hostkeyalias"),
+		hash:             o.one(hashOption),
 		IdentityFiles:    o.files("identityfile"),
 		CertificateFiles: o.files("certificatefile"),
 		IdentitiesOnly:   o.is("identitiesonly"),

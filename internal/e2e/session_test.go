@@ -130,9 +130,12 @@ func (r *rig) run(env []string, args ...string) (code int, stderr string) {
 	cmd := r.ddbproxy(env, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		r.tb.Fatal(err)
+	}
 	kill := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
-	err := cmd.Run()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		r.tb.Fatal(err)
