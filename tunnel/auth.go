@@ -126,8 +126,9 @@ func (r *keyring) offer(ctx context.Context, h *host, ask asker, asking *atomic.
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 
-// load reads a key file, and keeps an opened one so that it is asked about
-// once. A key that was not opened is read anew: it may have been replaced.
+// load reads a key file. One that was opened is kept, so that it is asked about
+// once; one that was not is read anew, for it may have been replaced. Logins at
+// the same time share it.
 func (r *keyring) load(name string, ask asker) (*fileKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,6 +138,9 @@ func (r *keyring) load(name string, ask asker) (*fileKey, error) {
 	key, err := readKey(name)
 	if err != nil {
 		return nil, err
+	}
+	if old := r.files[name]; old != nil && old.same(key, ask) {
+		return old, nil
 	}
 	key.ask = ask
 	if r.files == nil {

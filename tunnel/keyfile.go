@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -87,6 +88,18 @@ func (k *fileKey) opened() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.signer != nil && k.asked
+}
+
+// same reports whether k is the encrypted key that other is, and can still be
+// opened, from now on by ask.
+func (k *fileKey) same(other *fileKey, ask asker) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.pem == nil || k.locked || !bytes.Equal(k.pem, other.pem) {
+		return false
+	}
+	k.ask = ask
+	return true
 }
 
 // usable reports whether the key can sign: it is open, or can be opened by

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // pool is two bastions, whose second cannot be told from the first by its
@@ -153,7 +156,7 @@ func TestPoolAsksOneQuestionAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	open := new(oneAtATime)
+	open := &oneAtATime{answer: "yes", thinks: 20 * time.Millisecond}
 	for _, c := range p.Bastions {
 		c.Prompter = open
 	}
@@ -174,8 +177,32 @@ func TestPoolAsksOneQuestionAtATime(t *testing.T) {
 	}
 }
 
-// oneAtATime says yes and counts.
-type oneAtATime struct{ asked, open, most atomic.Int32 }
+func TestPoolAsksForAPassphraseOnce(t *testing.T) {
+	p, a, b := pool(t)
+	locked := filepath.Join(a.dir, "locked")
+	key := writeKey(t, locked, "open sesame")
+	for _, sc := range []*scene{a, b} {
+		sc.bastion.Authorized = []ssh.PublicKey{key}
+	}
+	// It thinks for so long that the other login comes to want it too.
+	slow := &oneAtATime{answer: "open sesame", thinks: 300 * time.Millisecond}
+	for _, c := range p.Bastions {
+		c.Identities, c.Prompter = []string{locked}, slow
+	}
+	startPool(t, p)
+	until(t, func() bool { return p.Status()[0].Up && p.Status()[1].Up })
+	if got := slow.asked.Load(); got != 1 {
+		t.Errorf("asked %d times, want once", got)
+	}
+}
+
+// oneAtATime gives one answer to all questions, and counts.
+type oneAtATime struct {
+	answer string
+	thinks time.Duration
+
+	asked, open, most atomic.Int32
+}
 
 func (o *oneAtATime) Ask(context.Context, string, bool) (string, error) {
 	o.asked.Add(1)
@@ -184,6 +211,6 @@ func (o *oneAtATime) Ask(context.Context, string, bool) (string, error) {
 	if n > o.most.Load() {
 		o.most.Store(n)
 	}
-	<-time.After(20 * time.Millisecond)
-	return "yes", nil
+	<-time.After(o.thinks)
+	return o.answer, nil
 }
