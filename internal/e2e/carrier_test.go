@@ -68,15 +68,22 @@ func TestRelayIsUploadedOnce(t *testing.T) {
 	}
 }
 
+// installRelay puts the relay into ~/bin on the bastion and returns its path.
+func (r *rig) installRelay() string {
+	r.tb.Helper()
+	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
+	return filepath.Join(r.DevHome, "bin", "ddbproxy-relay")
+}
+
 func TestInstalledRelayIsUsed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
-	r.openDoor(lab.SSHDOptions{Path: filepath.Join(r.DevHome, "bin") + ":/usr/bin:/bin"})
+	installed := r.installRelay()
+	r.openDoor(lab.SSHDOptions{Path: filepath.Dir(installed) + ":/usr/bin:/bin"})
 	r.connect().serves(t, []string{byRelay}, []string{byUpload, byForward})
 	if got := len(r.onBastion("ddbproxy-relay")); got != 1 {
 		t.Errorf("%d installed relays run, want 1", got)
@@ -90,12 +97,8 @@ func TestInstalledRelayIsUsed(t *testing.T) {
 func TestForcedCommandIsEnough(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
-	r.openDoor(lab.SSHDOptions{KeyOptions: `restrict,command="` + filepath.Join(r.DevHome, "bin", "ddbproxy-relay") + ` -region eu-west-1"`})
+	installed := r.installRelay()
+	r.openDoor(lab.SSHDOptions{KeyOptions: `restrict,command="` + installed + ` -region eu-west-1"`})
 	r.connect().serves(t, []string{byRelay}, []string{byUpload, byForward})
 }
 

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/ddbproxy/ddbproxy/internal/lab"
@@ -37,12 +36,8 @@ func TestHardenedServerTakesTheRelay(t *testing.T) {
 func TestHardenedServerForcesTheRelay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	program, err := os.ReadFile(filepath.Join(programs, "ddbproxy-relay"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.WriteDevFile("bin/ddbproxy-relay", string(program), 0o755)
-	force := "ForceCommand " + filepath.Join(r.DevHome, "bin", "ddbproxy-relay") + " -region " + lab.Region
+	installed := r.installRelay()
+	force := "ForceCommand " + installed + " -region " + lab.Region
 	r.openDoor(lab.SSHDOptions{Config: append([]string{"MaxSessions 1", force}, hardened...)})
 	s := r.connect()
 	s.serves(t, []string{byRelay}, []string{byUpload, byForward})
