@@ -115,7 +115,8 @@ func (c *Client) pause(ctx context.Context, attempt int, failure error) bool {
 	least := max(minPause, full/8)
 	var e *Error
 	if errors.As(failure, &e) && e.Kind == KindAuth {
-		full, least = min(maxLoginPause, minLoginPause<<min(attempt, 10)), minLoginPause
+		full = min(maxLoginPause, minLoginPause<<min(attempt, 10))
+		least = max(minLoginPause, full/2)
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
