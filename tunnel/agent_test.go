@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 // An agent that hangs must not hold a login that was called off.
@@ -61,6 +63,67 @@ func TestSigningAgentCountsAsAQuestion(t *testing.T) {
 	}
 	if n := asking.Load(); n != 0 {
 		t.Errorf("%d questions are open after it has signed, want none", n)
+	}
+}
+
+// reluctant is an agent whose first key signs nothing: its owner said no.
+type reluctant struct {
+	agent.ExtendedAgent
+	no ssh.PublicKey
+}
+
+func (r reluctant) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
+	if sameKey(key, r.no) {
+		return nil, errors.New("declined")
+	}
+	return r.ExtendedAgent.SignWithFlags(key, data, flags)
+}
+
+func TestKeyThatDoesNotSignLeavesTheTurnToTheNext(t *testing.T) {
+	sc := newScene(t)
+	keys := agent.NewKeyring().(agent.ExtendedAgent)
+	r := reluctant{ExtendedAgent: keys}
+	for n := range 3 {
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := keys.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+			t.Fatal(err)
+		}
+		public, err := ssh.NewPublicKey(private.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch n { // the second is none that the bastion knows
+		case 0:
+			r.no, sc.bastion.Authorized = public, []ssh.PublicKey{public}
+		case 2:
+			sc.bastion.Authorized = append(sc.bastion.Authorized, public)
+		}
+	}
+	c := sc.client(t)
+	c.Identities = nil
+	socket := filepath.Join(sc.dir, "agent.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { agent.ServeAgent(r, conn); conn.Close() })
+		}
+	})
+	t.Cleanup(func() { l.Close(); open.Wait() })
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	start(t, c)
+	if err := ping(t.Context(), c); err != nil {
+		t.Error(err)
 	}
 }
 

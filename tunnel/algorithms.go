@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -169,4 +170,25 @@ func signatureOf(name string) string {
 		return plain + "@openssh.com"
 	}
 	return plain
+}
+
+// notedSigner tells when it did not sign.
+type notedSigner struct {
+	limitedSigner
+	failed func()
+}
+
+func (n notedSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return n.note(n.limitedSigner.Sign(rand, data))
+}
+
+func (n notedSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	return n.note(n.limitedSigner.SignWithAlgorithm(rand, data, algorithm))
+}
+
+func (n notedSigner) note(signature *ssh.Signature, err error) (*ssh.Signature, error) {
+	if err != nil {
+		n.failed()
+	}
+	return signature, err
 }

@@ -38,6 +38,7 @@ type offer struct {
 	agent   io.Closer
 	skipped []string // why a key could not be used
 	files   []*fileKey
+	mute    ssh.PublicKey // the server would take it, and it did not sign
 }
 
 func (o *offer) Close() {
@@ -53,8 +54,22 @@ func (o *offer) add(h *host, s ssh.Signer, from string) {
 		o.skipped = append(o.skipped, describe(s.PublicKey())+" is not among PubkeyAcceptedAlgorithms")
 		return
 	}
+	if l, ok := limited.(limitedSigner); ok {
+		limited = notedSigner{l, func() { o.mute = s.PublicKey() }}
+	}
 	o.signers = append(o.signers, limited)
 	o.from = append(o.from, describe(s.PublicKey())+" from "+from)
+}
+
+// behindMute are the keys that are left when one was to sign and did not: with
+// that, ssh's client gives the whole method up.
+func (o *offer) behindMute() []ssh.Signer {
+	if o.mute == nil {
+		return nil
+	}
+	i := slices.IndexFunc(o.signers, func(s ssh.Signer) bool { return sameKey(s.PublicKey(), o.mute) })
+	o.mute = nil
+	return o.signers[i+1:]
 }
 
 // addFirst puts a key before those that are there.

@@ -76,11 +76,15 @@ func (a *authentication) keys() ([]ssh.Signer, error) {
 	return a.offered.signers, nil
 }
 
-// next is told between attempts what the server would take; it leaves the
-// choice to the order of methods.
+// next is told between attempts what the server would take. It leaves the choice
+// to the order of methods, unless a key did not sign (it waits for a touch, its
+// agent asks): as in OpenSSH the next key has its turn.
 func (a *authentication) next(ctx *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	a.allowed, a.partial, a.tried = ctx.AllowedMethods, ctx.PartialSuccessMethods, ctx.TriedMethods
 	a.patient.Store(a.ask != nil && len(a.questions()) > 0)
+	if left := a.offered.behindMute(); len(left) > 0 && slices.Contains(a.allowed, "publickey") {
+		return ssh.PublicKeys(left...), nil
+	}
 	return nil, nil
 }
 
