@@ -173,6 +173,18 @@ Try it without an AWS account: ddbproxy demo`,
 		}
 		return usageError("see "+cmd.CommandPath()+" --help", "%v", err)
 	})
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError("see ddbproxy --help", "there is no command %q", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	})
 	root.AddCommand(newConnect(c), newStatus(), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",

@@ -73,7 +73,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	listeners, err := listen(o.listen)
 	if err != nil {
-		return nil, err
+		return nil, ownPort(ctx, err)
 	}
 	closeAll := func() {
 		for _, l := range listeners {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -154,6 +156,22 @@ func age(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
 	}
+}
+
+// ownPort tells where the port that is in use is that of a session of this user,
+// which may do as well as another.
+func ownPort(ctx context.Context, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	found, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
+	for _, s := range found {
+		port := s.URL[strings.LastIndex(s.URL, ":"):]
+		if strings.Contains(err.Error(), port+" is in use") && len(s.Bastions) > 0 {
+			return &exitError{exitPort, err, fmt.Sprintf("it is your session by %s: go on with it (ddbproxy status), or take another port: --listen 8001", s.Bastions[0].Destination)}
+		}
+	}
+	return err
 }
 
 // noSession is the error where there is none, on that port if one was named.
