@@ -3,6 +3,8 @@ package tunnel
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -46,6 +48,48 @@ func nextChange(c *Client) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.changed
+}
+
+// A relay on PATH that is of another time gives way to an uploaded one; where a
+// forced command leaves no choice, the error tells which end to update.
+func TestRelayOfAnotherProtocol(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		hello string
+		want  string
+	}{
+		{"newer", "ddbproxy-relay 7 v9.0.0\n", "relay v9.0.0 speaks protocol 7, this ddbproxy speaks 1; update this ddbproxy, or install the relay of version test on the bastion"},
+		{"nothing known", "ddbproxy-relay x v0\n", "install ddbproxy-relay on the bastion"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sc := newScene(t)
+			sc.bastion.Exec = func(_ string, ch ssh.Channel) int {
+				io.WriteString(ch, tt.hello)
+				return 0
+			}
+			c := sc.client(t)
+			c.Carrier = CarrierRelay
+			err := c.Start(t.Context())
+			var e *Error
+			if !errors.As(err, &e) || e.Kind != KindRelay || !e.Permanent() || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Start = %v, want %q", err, tt.want)
+			}
+		})
+	}
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		if strings.Contains(command, "command -v ddbproxy-relay") {
+			io.WriteString(ch, "ddbproxy-relay 7 v9.0.0\n")
+			return 0
+		}
+		return relays.run(command, ch)
+	}
+	c := sc.client(t)
+	start(t, c)
+	if err := ping(t.Context(), c); err != nil || relays.runs.Load() != 1 {
+		t.Errorf("%v with %d uploaded relays, want the uploaded one to carry", err, relays.runs.Load())
+	}
 }
 
 func TestRelayThatEndedIsStartedAgainWithoutAnotherLogin(t *testing.T) {

@@ -43,6 +43,10 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			c.log().Info("the relay on the bastion's PATH is of another protocol: trying an uploaded one", "version", hello.Relay.Version)
 			onPath = false
 			continue
+		case hello.Relay.Protocol > relay.Protocol:
+			e.Hint = "update this ddbproxy, or install the relay of version " + c.Version + " on the bastion"
+		case hello.Relay.Protocol != 0:
+			e.Hint = "update ddbproxy-relay on the bastion to version " + c.Version
 		}
 		missing := missingLine.FindStringSubmatch(hello.Said)
 		if missing == nil || uploaded {
