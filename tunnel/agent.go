@@ -28,8 +28,7 @@ func (o *offer) askAgent(ctx context.Context, h *host, asking *atomic.Int32) []s
 	if h.IdentityAgent == "" {
 		return nil
 	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", h.IdentityAgent)
+	conn, err := dialAgent(ctx, h.IdentityAgent)
 	if err != nil {
 		o.skipped = append(o.skipped, "agent: "+err.Error())
 		return nil

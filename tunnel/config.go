@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,7 @@ func (l lookup) finish(h *host) error {
 	h.RevokedHostKeys = expandHome(h.RevokedHostKeys)
 	switch agent := h.IdentityAgent; {
 	case agent == "" || agent == "SSH_AUTH_SOCK":
-		h.IdentityAgent = os.Getenv("SSH_AUTH_SOCK")
+		h.IdentityAgent = cmp.Or(os.Getenv("SSH_AUTH_SOCK"), defaultAgent)
 	case agent == "none":
 		h.IdentityAgent = ""
 	case strings.HasPrefix(agent, "$") && !strings.HasPrefix(agent, "${"):
