@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ddbproxy/ddbproxy/tunnel"
 )
@@ -84,7 +85,12 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 			return connect(cmd.Context(), c, o)
 		},
 	}
-	f := cmd.Flags()
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+// flags are those of every command that opens a session.
+func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
@@ -98,7 +104,6 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
 	f.DurationVar(&o.hold, "hold", 20*time.Second, "how long a request waits for a tunnel that is down")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each request, and what the tunnel does")
-	return cmd
 }
 
 // check refuses what flags cannot mean, before anything is opened.

@@ -53,7 +53,12 @@ type exitError struct {
 	hint string
 }
 
-func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
 func (e *exitError) Unwrap() error { return e.err }
 
 func usageError(hint, format string, args ...any) error {
@@ -73,6 +78,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	if errors.As(err, &exit) && exit.err == nil { // of a command that said why
+		return exit.code
+	}
 	switch {
 	case hurry.Err() != nil:
 		return exitInterrupted
@@ -185,7 +194,7 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newStatus(), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,

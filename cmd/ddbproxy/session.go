@@ -114,7 +114,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 			s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
 		}
 		if err = s.look(ctx); err == nil {
-			s.serve(listeners, log, settings.regions[0])
+			s.serve(listeners, log)
 		}
 	}
 	if err != nil {
@@ -207,11 +207,15 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 	return whose(creds)
 }
 
+// info is what other commands need of the session.
+func (s *session) info() sessionInfo {
+	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+}
+
 // serve starts answering.
-func (s *session) serve(listeners []net.Listener, log *slog.Logger, region string) {
+func (s *session) serve(listeners []net.Listener, log *slog.Logger) {
 	var err error
-	info := sessionInfo{URL: s.url, Region: region, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
-	if s.control, err = newControl(listeners[0].Addr().String(), info, s.status); err != nil {
+	if s.control, err = newControl(listeners[0].Addr().String(), s.info(), s.status); err != nil {
 		log.Warn("ddbproxy env and status will not find this session", "err", err)
 	}
 	s.server = &http.Server{

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// What shells exit with for a command that they cannot run.
+const (
+	exitNotRunnable = 126
+	exitNotFound    = 127
+	exitSignal      = 128 // and the signal's number
+)
+
+func newExec(c *console) *cobra.Command {
+	o := &connectOptions{program: relayProgram}
+	var port string
+	var byProxy bool
+	cmd := &cobra.Command{
+		Use:   "exec [[USER@]HOST[:PORT]...] -- COMMAND [ARG...]",
+		Short: "Run one command with its DynamoDB behind a bastion",
+		Long: `Runs a command whose environment points AWS tools at a session: the one that is
+running for these HOSTs (the only one, without a HOST), or one that begins and
+ends with the command. Its exit code is the command's; its signals too.
+
+The command gets the session's endpoint, region and key. Settings that would
+lead it past the endpoint or make it refuse are taken out: FIPS, dual stack,
+AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, a profile and a session token.
+
+Tools that do not know AWS_ENDPOINT_URL_DYNAMODB (AWS CLI before 2.13 or 1.29,
+boto3 before 1.28, SDK for Go 1, for JavaScript 2) need --proxy: it sets
+HTTPS_PROXY for all that the command does, and leaves its own AWS settings.
+Then only DynamoDB is reached, and the command needs credentials of its own.`,
+		Example: `  ddbproxy exec dev@bastion -- aws dynamodb list-tables
+  ddbproxy exec -- python3 report.py
+  ddbproxy exec bastion --proxy -- aws dynamodb list-tables`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dash := cmd.ArgsLenAtDash()
+			switch {
+			case dash < 0 && len(args) > 0:
+				return usageError("ddbproxy exec HOST -- COMMAND", "there is no -- before the command")
+			case dash < 0 || dash == len(args):
+				return usageError("ddbproxy exec dev@bastion -- aws dynamodb list-tables", "no command given")
+			}
+			command, err := lookPath(args[dash])
+			if err != nil {
+				return err
+			}
+			info, end, err := o.session(cmd.Context(), c, args[:dash], port)
+			if err != nil {
+				return err
+			}
+			defer end()
+			set, unset := info.endpointEnv()
+			if byProxy {
+				set, unset = info.proxyEnv()
+			}
+			return runChild(command, args[dash:], environment(os.Environ(), set, unset))
+		},
+	}
+	o.flags(cmd.Flags())
+	f := cmd.Flags()
+	f.Lookup("listen").Usage = "local `address`es of a session that begins here (default: a free port)"
+	f.StringVar(&port, "local-port", "", "the running session's local `port`, where several are running")
+	f.BoolVar(&byProxy, "proxy", false, "set HTTPS_PROXY instead of the endpoint, for tools that do not know that")
+	return cmd
+}
+
+func lookPath(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+		return path, nil
+	case errors.Is(err, fs.ErrPermission):
+		return "", &exitError{exitNotRunnable, fmt.Errorf("%s may not be run", name), ""}
+	}
+	return "", &exitError{exitNotFound, fmt.Errorf("there is no command %q", name), "is it on the PATH? everything behind -- is the command"}
+}
+
+// session finds the session for these bastions, or opens one that lasts until
+// end is called.
+func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string) (info sessionInfo, end func(), err error) {
+	found, err := sessions[sessionStatus](ctx, "/status")
+	if err != nil {
+		return info, nil, err
+	}
+	infos, err := sessions[sessionInfo](ctx, "/session")
+	if err != nil {
+		return info, nil, err
+	}
+	if len(targets) == 0 && o.instance.id == "" {
+		info, err = pick(infos, port)
+		return info, func() {}, err
+	}
+	if port != "" {
+		return info, nil, usageError("leave HOST out, or the port", "--local-port is for a session that is running, and HOST for one of its own")
+	}
+	if err := o.target(targets); err != nil {
+		return info, nil, err
+	}
+	for _, s := range found {
+		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
+		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) {
+			return infos[i], func() {}, nil
+		}
+	}
+	if len(o.listen) == 0 {
+		o.listen = []string{"0"}
+	}
+	s, err := open(ctx, c, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = &exitError{exitInterrupted, errInterrupted, ""}
+		}
+		return info, nil, err
+	}
+	return s.info(), func() { s.close(c) }, nil
+}
+
+// environment is base with some variables set and some left out.
+func environment(base []string, set []variable, unset []string) []string {
+	env := slices.DeleteFunc(slices.Clone(base), func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		return slices.Contains(unset, name)
+	})
+	for _, v := range set {
+		env = append(env, v.name+"="+v.value) // the last one counts
+	}
+	return env
+}
+
+// runChild runs the command in our place: its input, output, signals and exit
+// code are ours.
+func runChild(path string, args, env []string) error {
+	child := &exec.Cmd{Path: path, Args: args, Env: env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	caught := make(chan os.Signal, 4)
+	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(caught)
+	if err := child.Start(); err != nil {
+		return &exitError{exitNotRunnable, err, ""}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	// A terminal sends Ctrl-C and Ctrl-\ to the command too.
+	shared := term.IsTerminal(int(os.Stdin.Fd()))
+	for {
+		select {
+		case s := <-caught:
+			if !shared || s != os.Interrupt && s != syscall.SIGQUIT {
+				_ = child.Process.Signal(s) // it may have ended
+			}
+		case err := <-ended:
+			var exit *exec.ExitError
+			switch {
+			case err == nil:
+				return nil
+			case !errors.As(err, &exit):
+				return err
+			case exit.ExitCode() >= 0:
+				return &exitError{code: exit.ExitCode()}
+			}
+			status, _ := exit.Sys().(syscall.WaitStatus)
+			return &exitError{code: exitSignal + int(status.Signal())}
+		}
+	}
+}
