@@ -1,0 +1,44 @@
+//go:build linux
+
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/ddbproxy/ddbproxy/internal/lab"
+)
+
+// Nobody types a URL: the clients find their way by the environment alone, the
+// old AWS CLI by HTTPS_PROXY.
+func TestExecRunsRealClients(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{})
+	r.openDoor(lab.SSHDOptions{})
+	ddbproxy := filepath.Join(programs, "ddbproxy")
+	ca := "AWS_CA_BUNDLE=" + r.caFile
+	if got := r.client([]string{ca}, ddbproxy, "exec", lab.BastionName, "--", "true"); got.code != 0 {
+		t.Fatalf("%+v, want the relay sent", got)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+	}{
+		{"AWS CLI by proxy", []string{"--proxy", "--", "/usr/bin/aws", "dynamodb", "list-tables", "--output", "text", "--no-cli-pager"}},
+		{"boto3", []string{"--", lab.ClientScript(t, "boto3_story.py"), "list"}},
+		{"JavaScript", []string{"--", lab.ClientScript(t, "jsv3_story.mjs"), "list"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := r.client([]string{ca, "AWS_PROFILE=default"}, ddbproxy, append([]string{"exec", lab.BastionName}, tt.args...)...)
+			if got.code != 0 || got.stderr != "" {
+				t.Errorf("%+v, want it answered", got)
+			}
+			if n := len(r.relays()); n != 0 {
+				t.Errorf("%d relays are left, want the session gone with its command", n)
+			}
+		})
+	}
+	if got := r.applied("ListTables"); got != 3 {
+		t.Errorf("DynamoDB answered %d times, want 3", got)
+	}
+}
