@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // result is what one fault cost with one rival.
@@ -63,10 +65,11 @@ func (r *rig) suffer(f fault, rivals []*rival) []result {
 	if f.asleep {
 		start = began
 	}
+	read := time.Now() // the load goes on
 	items := r.items(tableOfRivals)
 	for i, v := range rivals {
 		_, results[i].failed = v.since(start)
-		results[i].lost, results[i].doubled = v.account(items)
+		results[i].lost, results[i].doubled = v.account(items, read)
 		select {
 		case at := <-noticed[i]:
 			results[i].noticed = max(at.Sub(start), 1)
@@ -144,5 +147,21 @@ func TestTableOfFaults(t *testing.T) {
 	}, "\n")
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestAccountOfWrites(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	v := &rival{name: "x"}
+	for n, ended := range []time.Duration{-1, -1, -1, 1} {
+		v.writes = append(v.writes, turn{n: n, ended: at.Add(ended)})
+	}
+	v.writes = append(v.writes, turn{n: 4, ended: at, err: context.Canceled})
+	value := func(n string) row { return row{"n": &types.AttributeValueMemberN{Value: n}} }
+	// 1 is lost, 2 was done twice, 3 came too late to be there, 4 was never acknowledged.
+	lost, doubled := v.account(map[string]row{v.key(0): value("1"), v.key(2): value("2")}, at)
+	if lost != 1 || doubled != 1 {
+		t.Errorf("lost %d, doubled %d, want 1 and 1", lost, doubled)
 	}
 }

@@ -147,12 +147,16 @@ func (v *rival) since(moment time.Time) (good, failed int) {
 	return good, failed
 }
 
-// account compares the writes since forget with the items that there are: those
-// that were acknowledged and are not there, and those that were done twice.
-func (v *rival) account(items map[string]row) (lost, doubled int) {
+// account compares the writes since forget with the items that there were at a
+// moment: those that were acknowledged by then and are not there, and those that
+// were done twice.
+func (v *rival) account(items map[string]row, at time.Time) (lost, doubled int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, w := range v.writes {
+		if w.ended.After(at) {
+			continue
+		}
 		n, _ := items[v.key(w.n)]["n"].(*types.AttributeValueMemberN)
 		switch {
 		case n == nil && w.err == nil:
