@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,9 @@ func (h *host) addresses(ctx context.Context, d *net.Dialer) ([]string, error) {
 	found, err := net.DefaultResolver.LookupNetIP(ctx, network, h.HostName)
 	if err != nil {
 		return nil, err
+	}
+	if ip, err := netip.ParseAddr(h.HostName); err == nil {
+		found = []netip.Addr{ip} // with its zone, which the resolver leaves out
 	}
 	var addrs []string
 	for _, ip := range found {

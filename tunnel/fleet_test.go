@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,4 +118,22 @@ func TestAddressesThatFailedComeLast(t *testing.T) {
 		addrs = []string{"b", "c"}
 		check("when it has changed back", "b", "c")
 	})
+}
+
+func TestAddressKeepsItsZone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, family, want string }{
+		{"fe80::1%lo", "", "[fe80::1%lo]:22"},
+		{"fe80::1%lo", "tcp6", "[fe80::1%lo]:22"},
+		{"fe80::1%lo", "tcp4", ""},
+		{"192.0.2.1", "tcp4", "192.0.2.1:22"},
+		{"192.0.2.1", "tcp6", ""},
+		{"::1", "", "[::1]:22"},
+	} {
+		h := &host{HostName: tt.name, Port: "22", AddressFamily: tt.family}
+		got, err := h.addresses(t.Context(), new(net.Dialer))
+		if strings.Join(got, " ") != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s %s: %q, %v, want %q", tt.name, tt.family, got, err, tt.want)
+		}
+	}
 }

@@ -43,7 +43,10 @@ type turn struct {
 func (t turn) Ask(ctx context.Context, question string, secret bool) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over.Load() {
+	switch {
+	case ctx.Err() != nil: // while another question was open
+		return "", context.Cause(ctx)
+	case t.over.Load():
 		return "", errNobody
 	}
 	return t.prompter.Ask(ctx, question, secret)

@@ -49,6 +49,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
 	network := watchNetwork(watching)
+	had := hasAddress(l.local()) // not so with AnyIP, or all of 127.0.0.0/8
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	answered := make(chan time.Time, 1)
@@ -56,7 +57,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 	noAnswer := fmt.Errorf("%w for %g s", errNoAnswer, (after + normal).Seconds())
 	wait, reason := normal, noAnswer
 	sent := time.Now() // of the probe under way, zero for none; the first measures the way
-	go probe(l.Client, answered)
+	l.work.Go(func() { probe(l.Client, answered) })
 	last := sent
 	for {
 		now, doubt := time.Time{}, error(nil)
@@ -68,7 +69,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 			sent, wait, reason = time.Time{}, normal, noAnswer
 			continue
 		case <-network:
-			if !hasAddress(l.local()) {
+			if had && !hasAddress(l.local()) {
 				return errMoved
 			}
 			now, doubt = time.Now(), errChanged
@@ -85,7 +86,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 		switch {
 		case sent.IsZero() && (doubt != nil || l.conn.quiet() > after):
 			sent = now
-			go probe(l.Client, answered) // ends with its answer or with l
+			l.work.Go(func() { probe(l.Client, answered) }) // ends with its answer or with l
 		case !sent.IsZero() && now.Sub(sent) > wait && l.conn.quiet() > wait:
 			return reason
 		}

@@ -53,22 +53,23 @@ func (p *Pool) Start(ctx context.Context) error {
 	// The others go on logging in when the first is up, without ctx.
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	failures := make(chan error, len(p.members))
-	for _, m := range p.members {
+	errs := make([]error, len(p.members)) // in their order, which is that of preference
+	failed := make(chan struct{}, len(p.members))
+	for i, m := range p.members {
 		p.work.Go(func() {
 			s, err := m.open(run)
 			m.keepFrom(s, err)
 			if err != nil {
-				failures <- err
+				errs[i] = err
+				failed <- struct{}{}
 			}
 			notify(p.news)
 		})
 	}
-	var errs []error
-	for len(errs) < len(p.members) {
+	for failures := 0; failures < len(p.members); {
 		select {
-		case err := <-failures:
-			errs = append(errs, err)
+		case <-failed:
+			failures++
 		case <-p.news:
 		}
 		if m, _ := p.look(); m == nil {

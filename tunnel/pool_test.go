@@ -110,6 +110,37 @@ func TestPoolOfNothingTellsOfEachBastion(t *testing.T) {
 	}
 }
 
+// The first error decides the exit code, so it may not be whoever fails first.
+func TestPoolTellsErrorsInTheOrderOfTheBastions(t *testing.T) {
+	slow := `sh -c "sleep 0.3; echo Permission denied >&2; exit 255"`
+	p := &Pool{Bastions: []*Client{{Destination: "slow", SSHCommand: slow}, {Destination: "no name"}}}
+	err := p.Start(t.Context())
+	var e *Error
+	if !errors.As(err, &e) || e.Host != "slow" || e.Kind != KindAuth {
+		t.Errorf("Start = %v, want the error of slow first", err)
+	}
+}
+
+// Who waits to be asked is not asked when everything has been given up.
+func TestNoQuestionComesAfterAnInterrupt(t *testing.T) {
+	t.Parallel()
+	person := &oneAtATime{answer: "yes"}
+	q := newInterview([]*Client{{Prompter: person}})
+	q.mu.Lock()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	asked := make(chan error)
+	go func() {
+		_, err := turn{q, person}.Ask(ctx, "password: ", true)
+		asked <- err
+	}()
+	interrupted := errors.New("interrupted")
+	cancel(interrupted)
+	q.mu.Unlock()
+	if err := <-asked; err != interrupted || person.asked.Load() != 0 {
+		t.Errorf("%v, and asked %d times; want %v and 0", err, person.asked.Load(), interrupted)
+	}
+}
+
 func TestPoolLeavesABastionThatCannotReachAWS(t *testing.T) {
 	p, a, _ := pool(t)
 	a.bastion.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {

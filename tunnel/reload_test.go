@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/relayd"
 	"golang.org/x/crypto/ssh"
@@ -134,5 +135,29 @@ func TestRelayThatEndedIsStartedAgainWithoutAnotherLogin(t *testing.T) {
 	defer mu.Unlock()
 	if !strings.Contains(log.String(), "the relay on the bastion ended") {
 		t.Errorf("log %q does not tell why the tunnel was down", &log)
+	}
+}
+
+// A relay on the PATH of another protocol is passed over, and its end does not
+// take the connection away from the one that is taken instead.
+func TestRelayOfAnotherProtocolDoesNotEndTheConnection(t *testing.T) {
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	t.Cleanup(relays.kill)
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		if strings.Contains(command, "command -v") {
+			io.WriteString(ch, "ddbproxy-relay 99 old\n")
+			io.Copy(io.Discard, ch)
+			return 0
+		}
+		return relays.run(command, ch)
+	}
+	c := sc.client(t)
+	start(t, c)
+	down := nextChange(c)
+	select {
+	case <-down:
+		t.Error("the tunnel went down")
+	case <-time.After(2 * time.Second):
 	}
 }

@@ -1,7 +1,9 @@
 package tunnel
 
 import (
+	"errors"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +25,9 @@ func (l *localShell) String() string { return l.client.Destination }
 // start runs the user's command. Where it names neither the target (%n) nor
 // the command to run there (%c, one word), both are added, as ssh wants them.
 func (l *localShell) start(command string) (remote, error) {
+	if strings.HasPrefix(l.client.Destination, "-") {
+		return nil, &Error{Kind: KindConfig, Host: l.String(), Err: errors.New("not a host name"), Hint: "ssh would take it for an option"}
+	}
 	cmd := exec.Command("sh", "-c", commandLine(l.client.SSHCommand, l.client.Destination, command, l.atTerminal))
 	c, err := startProgram("ssh command", cmd, l.atTerminal, l.client.log())
 	if err != nil {
@@ -36,16 +41,28 @@ func (l *localShell) start(command string) (remote, error) {
 
 // commandLine is what the shell here is given.
 func commandLine(template, destination, command string, atTerminal bool) string {
-	if !strings.Contains(template, "%n") && !strings.Contains(template, "%c") {
-		template = strings.ReplaceAll(template, "%", "%%") + " %n %c"
+	line := "exec "
+	if assignment.MatchString(template) {
+		line += "env " // exec takes no assignments
 	}
-	line := "exec " + strings.NewReplacer("%%", "%", "%n", quote(destination), "%c", quote(command)).Replace(template)
+	line += fill(template, destination, command)
 	if atTerminal {
 		// It gets the terminal's signals too, and has to outlive the first
 		// Ctrl-C: requests are finished after it.
 		line = `trap "" INT QUIT; ` + line
 	}
 	return line
+}
+
+// assignment is how a command begins that sets a variable for itself.
+var assignment = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`)
+
+// fill puts the destination and the command to run there into the template.
+func fill(template, destination, command string) string {
+	if !strings.Contains(template, "%n") && !strings.Contains(template, "%c") {
+		template = strings.ReplaceAll(template, "%", "%%") + " %n %c"
+	}
+	return strings.NewReplacer("%%", "%", "%n", quote(destination), "%c", quote(command)).Replace(template)
 }
 
 // quote makes s one word of a POSIX shell.
@@ -70,7 +87,7 @@ func (l *localShell) refused(broken error) *Error {
 	if broken == nil {
 		return nil
 	}
-	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: "try it by hand: " + commandLine(l.client.SSHCommand, l.client.Destination, "true", false)[len("exec "):]}
+	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: "try it by hand: " + fill(l.client.SSHCommand, l.client.Destination, "true")}
 	text := broken.Error()
 	switch {
 	case strings.Contains(text, "Permission denied"):

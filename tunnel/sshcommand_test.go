@@ -17,6 +17,7 @@ func TestCommandLine(t *testing.T) {
 		{"ssh -F x", `exec ssh -F x 'dev@box' 'sh -c '\''echo 100%%'\'''`},
 		{"ssh -o 'ProxyCommand nc %h %p'", `exec ssh -o 'ProxyCommand nc %h %p' 'dev@box' 'sh -c '\''echo 100%%'\'''`},
 		{"docker exec -i %n sh -c %c", `exec docker exec -i 'dev@box' sh -c 'sh -c '\''echo 100%%'\'''`},
+		{`A=1 B="x y" ssh`, `exec env A=1 B="x y" ssh 'dev@box' 'sh -c '\''echo 100%%'\'''`},
 		{"nc -U /run/relay-%n.sock # 100%%", `exec nc -U /run/relay-'dev@box'.sock # 100%`},
 	} {
 		if got := commandLine(tt.template, "dev@box", "sh -c 'echo 100%%'", false); got != tt.want {
@@ -76,6 +77,22 @@ func TestSSHCommandErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSSHCommandMaySetVariables(t *testing.T) {
+	c := &Client{Destination: "box", SSHCommand: `SAID="nobody home" sh -c 'echo "$SAID"; exit 1'`}
+	if err := c.Start(t.Context()); err == nil || !strings.Contains(err.Error(), `it printed "nobody home"`) {
+		t.Errorf("Start = %v, want the variable's value", err)
+	}
+}
+
+func TestSSHCommandTakesNoOptionForADestination(t *testing.T) {
+	c := &Client{Destination: "-oProxyCommand=id", SSHCommand: "echo"}
+	err := c.Start(t.Context())
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindConfig {
+		t.Errorf("Start = %v, want a refusal", err)
 	}
 }
 

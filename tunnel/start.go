@@ -119,7 +119,9 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	if err == nil {
 		return &runningRelay{r, far}, nil
 	}
-	broken := far.wait() // and for all of stderr; NewClient has closed it
+	// NewClient has closed it. Who is not heard to the end counts as hung.
+	_, _ = io.Copy(io.Discard, far)
+	broken := far.wait() // and for all of stderr
 	if l, ok := sh.(*localShell); ok {
 		if e := l.refused(broken); e != nil {
 			return nil, e
