@@ -56,7 +56,8 @@ type serialBitmap struct {
 func parseKRL(data []byte) (*krl, error) {
 	r := krlReader{data: data}
 	magic, format := r.take(len(krlMagic)), r.uint32()
-	r.take(3 * 8) // its version and date are for people; there are no flags yet
+	r.take(2 * 8) // its version and date are for people
+	flags := r.uint64()
 	r.string()
 	r.string()
 	switch {
@@ -64,6 +65,8 @@ func parseKRL(data []byte) (*krl, error) {
 		return nil, r.err
 	case string(magic) != krlMagic || format != 1:
 		return nil, fmt.Errorf("a key revocation list of format %d", format)
+	case flags != 0:
+		return nil, fmt.Errorf("a key revocation list with unknown flags %#x", flags)
 	}
 	k := &krl{keys: make(map[string]bool), sha1s: make(map[string]bool), sha256s: make(map[string]bool)}
 	for r.more() {
@@ -80,11 +83,11 @@ func parseKRL(data []byte) (*krl, error) {
 			}
 			k.certificates = append(k.certificates, c)
 		case krlKeys:
-			section.strings(k.keys)
+			section.strings(k.keys, isKey)
 		case krlSHA1:
-			section.strings(k.sha1s)
+			section.strings(k.sha1s, ofLength(sha1.Size))
 		case krlSHA256:
-			section.strings(k.sha256s)
+			section.strings(k.sha256s, ofLength(sha256.Size))
 		default:
 			return nil, fmt.Errorf("a key revocation list with a section of unknown kind %d", kind)
 		}
@@ -98,6 +101,9 @@ func parseKRL(data []byte) (*krl, error) {
 func parseRevokedCertificates(r *krlReader) (revokedCertificates, error) {
 	c := revokedCertificates{authority: string(r.string()), ids: make(map[string]bool)}
 	r.string()
+	if c.authority != "" && !isKey([]byte(c.authority)) {
+		return c, errKRL
+	}
 	for r.more() {
 		kind := r.byte()
 		part := krlReader{data: r.string()}
@@ -108,11 +114,19 @@ func parseRevokedCertificates(r *krlReader) (revokedCertificates, error) {
 				c.serials = append(c.serials, [2]uint64{n, n})
 			}
 		case krlRange:
-			c.serials = append(c.serials, [2]uint64{part.uint64(), part.uint64()})
+			low, high := part.uint64(), part.uint64()
+			if low > high {
+				return c, errKRL
+			}
+			c.serials = append(c.serials, [2]uint64{low, high})
 		case krlBitmap:
-			c.bitmaps = append(c.bitmaps, serialBitmap{part.uint64(), new(big.Int).SetBytes(part.string())})
+			b := serialBitmap{part.uint64(), new(big.Int).SetBytes(part.string())}
+			if n := uint64(b.bits.BitLen()); n > 0 && b.offset+(n-1) < b.offset {
+				return c, errKRL
+			}
+			c.bitmaps = append(c.bitmaps, b)
 		case krlKeyIDs:
-			part.strings(c.ids)
+			part.strings(c.ids, nil)
 		default:
 			return c, fmt.Errorf("a key revocation list with a part about certificates of unknown kind %#x", kind)
 		}
@@ -196,11 +210,26 @@ func (r *krlReader) string() []byte {
 	return r.take(int(n))
 }
 
-// strings adds all that is left, strings, to a set.
-func (r *krlReader) strings(set map[string]bool) {
+// strings adds all that is left, strings, to a set. They have to pass check,
+// unless that is nil.
+func (r *krlReader) strings(set map[string]bool, check func([]byte) bool) {
 	for r.more() {
-		if s := r.string(); r.err == nil {
+		s := r.string()
+		if r.err == nil && check != nil && !check(s) {
+			r.err = errKRL
+		}
+		if r.err == nil {
 			set[string(s)] = true
 		}
 	}
+}
+
+func ofLength(n int) func([]byte) bool { return func(s []byte) bool { return len(s) == n } }
+
+// isKey reports whether s has the form of a public key, whose kind may be one
+// that cannot be used here.
+func isKey(s []byte) bool {
+	r := krlReader{data: s}
+	kind := r.string()
+	return r.err == nil && len(kind) > 0 && len(r.data) > 0
 }

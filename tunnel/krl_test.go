@@ -116,6 +116,13 @@ func TestKRLThatIsNotUnderstoodIsRefused(t *testing.T) {
 		{"a range and more", append(header, about(krlRange, strings.Repeat("\x00", 17))...), "cut short or damaged"},
 		{"half a number", append(header, about(krlSerials, "\x00\x00")...), "cut short or damaged"},
 		{"half a header", header[:20], "cut short or damaged"},
+		{"flags", bytes.Replace(header, []byte(strings.Repeat("\x00", 3*8)), []byte(strings.Repeat("\x00", 3*8-1)+"\x01"), 1), "unknown flags 0x1"},
+		{"a hash of another length", append(header, section(krlSHA256, "\x00\x00\x00\x02ab")...), "cut short or damaged"},
+		{"a SHA-1 of another length", append(header, section(krlSHA1, "\x00\x00\x00\x02ab")...), "cut short or damaged"},
+		{"a key that is none", append(header, section(krlKeys, "\x00\x00\x00\x02ab")...), "cut short or damaged"},
+		{"a range from its end", append(header, about(krlRange, strings.Repeat("\x00", 7)+"\x02"+strings.Repeat("\x00", 7)+"\x01")...), "cut short or damaged"},
+		{"a bitmap beyond the last number", append(header, about(krlBitmap, strings.Repeat("\xff", 8)+"\x00\x00\x00\x01\x03")...), "cut short or damaged"},
+		{"an authority that is no key", append(header, section(krlCertificates, "\x00\x00\x00\x02ab\x00\x00\x00\x00")...), "cut short or damaged"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
