@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -109,26 +110,34 @@ func (c *control) Close() error {
 	return err
 }
 
-// sessions asks every session of this user that answers: at /session for a
-// sessionInfo, at /status for a sessionStatus.
-func sessions[T any](ctx context.Context, path string) ([]T, error) {
+// sessions asks every session of this user: at /session for a sessionInfo, at
+// /status for a sessionStatus. silent are the sockets of those that are there
+// and do not answer.
+func sessions[T any](ctx context.Context, path string) (found []T, silent []string, err error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var names []string
 	for _, dir := range dirs {
 		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
 		names = append(names, more...)
 	}
-	var found []T
-	for _, name := range names {
-		var answer T
-		if err := ask(ctx, name, path, &answer); err == nil {
-			found = append(found, answer)
+	answers, errs := make([]T, len(names)), make([]error, len(names))
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() { errs[i] = ask(ctx, name, path, &answers[i]) })
+	}
+	asking.Wait()
+	for i, name := range names {
+		switch {
+		case errs[i] == nil:
+			found = append(found, answers[i])
+		case errors.Is(errs[i], context.DeadlineExceeded):
+			silent = append(silent, name)
 		}
 	}
-	return found, nil
+	return found, silent, nil
 }
 
 func ask(ctx context.Context, socket, path string, answer any) error {
@@ -150,12 +159,22 @@ func ask(ctx context.Context, socket, path string, answer any) error {
 	return json.NewDecoder(resp.Body).Decode(answer)
 }
 
+// checkPort refuses what is no port; "" is any.
+func checkPort(port string) error {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil && port != "" {
+		return usageError("give the number behind the colon of the session's URL", "--local-port %s: not a port", port)
+	}
+	return nil
+}
+
+// noAnswer is the error where sessions are there and do not answer.
+func noAnswer(silent []string) error {
+	return &exitError{exitFailed, fmt.Errorf("a session does not answer at %s", strings.Join(silent, ", ")), "it may be stopped; end it and start another"}
+}
+
 // pick chooses the session on a port, or the only one.
 func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	if port != "" {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return sessionInfo{}, usageError("give the number behind the colon of the session's URL", "--local-port %s: not a port", port)
-		}
 		i := slices.IndexFunc(found, func(s sessionInfo) bool { return strings.HasSuffix(s.URL, ":"+port) })
 		if i < 0 {
 			return sessionInfo{}, noSession(port)

@@ -162,9 +162,9 @@ func newTunnel(c *console, o *connectOptions, settings *awsSettings, prompter tu
 
 // look reaches for DynamoDB once. What will not pass by itself (a certificate
 // that is not trusted, a name that is refused or unknown) ends the session;
-// anything else is told, and requests will wait for it.
-func (s *session) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+// anything else is told, and requests will wait for it. An interrupt ends it.
+func (s *session) look(interrupted context.Context) error {
+	ctx, cancel := context.WithTimeout(interrupted, warmTimeout)
 	defer cancel()
 	start := time.Now()
 	err := s.proxy.Warm(ctx)
@@ -173,6 +173,8 @@ func (s *session) look(ctx context.Context) error {
 		Permanent() bool
 	}
 	switch {
+	case interrupted.Err() != nil:
+		return context.Cause(interrupted)
 	case err == nil:
 		s.reached = time.Since(start)
 	case errors.As(err, &where) && (where.Permanent() || where.Hop() == "dns"):

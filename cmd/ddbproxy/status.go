@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ddbproxy/ddbproxy/tunnel"
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // sessionStatus is what a running session tells of itself. Its JSON form is
@@ -69,16 +70,20 @@ func newStatus() *cobra.Command {
 them is used, how far away it is, and while one is down why.
 
 The exit code is 0 when every session has a bastion, 3 when one has none at the
-moment, and 1 when no session is running.`,
+moment, and 1 when no session is running or one does not answer.`,
 		Example: `  ddbproxy status
   ddbproxy status --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, err := sessions[sessionStatus](cmd.Context(), "/status")
+			if err := checkPort(port); err != nil {
+				return err
+			}
+			found, silent, err := sessions[sessionStatus](cmd.Context(), "/status")
 			if err != nil {
 				return err
 			}
 			if port != "" {
+				silent = slices.DeleteFunc(silent, func(name string) bool { return !strings.HasSuffix(name, "-"+port+".sock") })
 				found = slices.DeleteFunc(found, func(s sessionStatus) bool { return !strings.HasSuffix(s.URL, ":"+port) })
 			}
 			if asJSON {
@@ -88,7 +93,7 @@ moment, and 1 when no session is running.`,
 					return err
 				}
 			}
-			if len(found) == 0 {
+			if len(found)+len(silent) == 0 {
 				return noSession(port)
 			}
 			down := 0
@@ -100,7 +105,10 @@ moment, and 1 when no session is running.`,
 					down++
 				}
 			}
-			if down > 0 {
+			switch {
+			case len(silent) > 0:
+				return noAnswer(silent)
+			case down > 0:
 				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment", down, len(found)), ""}
 			}
 			return nil
@@ -113,7 +121,10 @@ moment, and 1 when no session is running.`,
 
 // print shows s for a person.
 func (s sessionStatus) print(w io.Writer, now time.Time) {
-	fmt.Fprintf(w, "%s  %s\n", s.URL, s.Region)
+	say := func(indent string, words ...string) {
+		fmt.Fprintf(w, "%s%s\n", indent, relay.Printable(strings.Join(words, "  "), 1000))
+	}
+	say("", s.URL, s.Region)
 	for _, b := range s.Bastions {
 		name := b.Server
 		if name == "" {
@@ -136,9 +147,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		default:
 			facts = append(facts, "down "+age(now.Sub(b.Since)), "reconnecting")
 		}
-		fmt.Fprintf(w, "  %s  %s\n", name, strings.Join(facts, ", "))
+		say("  ", name, strings.Join(facts, ", "))
 		if b.Error != "" {
-			fmt.Fprintf(w, "    %s\n", b.Error)
+			say("    ", b.Error)
 		}
 	}
 }
