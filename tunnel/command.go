@@ -65,7 +65,7 @@ func startProgram(name string, cmd *exec.Cmd, atTerminal bool, log *slog.Logger)
 	}
 	if err == nil {
 		c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = theirs[0], theirs[1], theirs[2]
-		if !atTerminal {
+		if !atTerminal && c.cmd.SysProcAttr == nil {
 			ownGroup(c.cmd)
 		}
 		err = c.cmd.Start()

@@ -7,6 +7,8 @@ import "os/exec"
 // There are no process groups here: the program itself is ended.
 func ownGroup(*exec.Cmd) {}
 
+func noTerminal(*exec.Cmd) {}
+
 func stopGroup(*exec.Cmd) {}
 
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

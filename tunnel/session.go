@@ -39,12 +39,11 @@ type session struct {
 // open connects to the destination and starts the carrier.
 func (c *Client) open(ctx context.Context) (*session, error) {
 	if c.SSHCommand != "" {
-		sh := &localShell{client: c, atTerminal: c.Prompter != nil}
-		r, err := c.startRelay(ctx, sh)
+		r, err := c.openByCommand(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return begin(&session{server: sh.String(), relay: r, carrier: CarrierRelay}), nil
+		return begin(&session{server: c.Destination, relay: r, carrier: CarrierRelay}), nil
 	}
 	h, err := c.lookup().resolve(ctx, c.Destination)
 	if err != nil {

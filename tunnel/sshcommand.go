@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"regexp"
@@ -20,6 +21,25 @@ type localShell struct {
 	started []*commandConn
 }
 
+// openByCommand starts the relay by the ssh command. Where somebody may be
+// asked it has the terminal; but several commands would ask there all at once,
+// so each goes without at first, and has it in turn where that is not enough.
+func (c *Client) openByCommand(ctx context.Context) (*runningRelay, error) {
+	t, several := c.Prompter.(turn)
+	if several = several && t.several; several {
+		r, err := c.startRelay(ctx, &localShell{client: c})
+		var e *Error
+		if err == nil || !errors.As(err, &e) || e.Kind != KindAuth && e.Kind != KindHostKey {
+			return r, err
+		}
+		if t.begin(ctx) != nil {
+			return nil, err
+		}
+		defer t.mu.Unlock()
+	}
+	return c.startRelay(ctx, &localShell{client: c, atTerminal: c.Prompter != nil})
+}
+
 func (l *localShell) String() string { return l.client.Destination }
 
 // start runs the user's command. Where it names neither the target (%n) nor
@@ -29,6 +49,9 @@ func (l *localShell) start(command string) (remote, error) {
 		return nil, &Error{Kind: KindConfig, Host: l.String(), Err: errors.New("not a host name"), Hint: "ssh would take it for an option"}
 	}
 	cmd := exec.Command("sh", "-c", commandLine(l.client.SSHCommand, l.client.Destination, command, l.atTerminal))
+	if !l.atTerminal {
+		noTerminal(cmd)
+	}
 	c, err := startProgram("ssh command", cmd, l.atTerminal, l.client.log())
 	if err != nil {
 		return nil, err

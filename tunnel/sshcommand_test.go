@@ -96,6 +96,43 @@ func TestSSHCommandTakesNoOptionForADestination(t *testing.T) {
 	}
 }
 
+// Two ssh would ask at the terminal at the same time. So each goes without it
+// first, in a session of its own, and has it alone if that was not enough.
+func TestSSHCommandsShareTheTerminalInTurn(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("a program finds out its session there")
+	}
+	sc := newScene(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(sc.dir, "ssh")
+	write(t, script, fmt.Sprintf(`cd %s
+[ $(cut -d" " -f6 /proc/$$/stat) = $$ ] && { echo none >>runs; echo Permission denied >&2; exit 255; }
+mkdir asking || echo overlap >>runs
+sleep 0.3
+rmdir asking
+echo terminal >>runs
+DDBPROXY_TEST_RELAY=%s exec %s
+`, sc.dir, sc.echo, self))
+	p := new(Pool)
+	for _, name := range []string{"a", "b"} {
+		p.Bastions = append(p.Bastions, &Client{Destination: name, SSHCommand: "sh " + script, Version: "test", Prompter: new(oneAtATime)})
+	}
+	startPool(t, p)
+	if err := ping(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := os.ReadFile(filepath.Join(sc.dir, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(runs); !strings.HasPrefix(text, "none\n") || !strings.Contains(text, "terminal") || strings.Contains(text, "overlap") {
+		t.Errorf("the commands ran as %q, want each without a terminal first and one at a time at it", text)
+	}
+}
+
 func TestSSHCommandCarriesAndIsRunAgain(t *testing.T) {
 	sc := newScene(t)
 	self, err := os.Executable()
