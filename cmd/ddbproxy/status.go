@@ -121,10 +121,8 @@ moment, and 1 when no session is running or one does not answer.`,
 
 // print shows s for a person.
 func (s sessionStatus) print(w io.Writer, now time.Time) {
-	say := func(indent string, words ...string) {
-		fmt.Fprintf(w, "%s%s\n", indent, relay.Printable(strings.Join(words, "  "), 1000))
-	}
-	say("", s.URL, s.Region)
+	safe := func(text string) string { return relay.Printable(text, 1000) }
+	fmt.Fprintf(w, "%s  %s\n", safe(s.URL), safe(s.Region))
 	for _, b := range s.Bastions {
 		name := b.Server
 		if name == "" {
@@ -147,9 +145,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		default:
 			facts = append(facts, "down "+age(now.Sub(b.Since)), "reconnecting")
 		}
-		say("  ", name, strings.Join(facts, ", "))
+		fmt.Fprintf(w, "  %s  %s\n", safe(name), safe(strings.Join(facts, ", ")))
 		if b.Error != "" {
-			say("    ", b.Error)
+			fmt.Fprintf(w, "    %s\n", safe(b.Error))
 		}
 	}
 }

@@ -55,15 +55,16 @@ func TestStatusShowsNoControlCharacters(t *testing.T) {
 	l := listenAsSession(t, "8001")
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(`{"url":"http://localhost:8001","region":"eu\u001b[2J","up":true,"bastions":[` +
-			`{"destination":"a\u0007","up":true,"carrier":"\u001b]0;x"},{"destination":"b","error":"\u009b31m\nx"}]}`))
+			`{"destination":"a\u0007","up":true,"since":"2999-01-01T00:00:00Z","carrier":"\u001b]0;x"},{"destination":"b","error":"\u009b31m\nx"}]}`))
 	})}
 	served := make(chan struct{})
 	go func() { defer close(served); s.Serve(l) }()
 	defer func() { s.Close(); <-served }()
 	var stdout, stderr strings.Builder
 	code := run([]string{"status"}, strings.NewReader(""), &stdout, &stderr)
-	if code != 0 || strings.ContainsAny(stdout.String(), "\x1b\x07\u009b") || strings.Count(stdout.String(), "\n") != 4 {
-		t.Errorf("exit code %d, %q, want four lines without control characters", code, &stdout)
+	want := "http://localhost:8001  eu[2J\n  a  up 0s, ]0;x\n  b  connecting\n    31m x\n"
+	if code != 0 || stdout.String() != want {
+		t.Errorf("exit code %d, %q, want %q", code, &stdout, want)
 	}
 }
 

@@ -147,6 +147,16 @@ func TestSSHCommandAsksOnTheTerminal(t *testing.T) {
 	}
 	eventually(t, "it is connected", func() bool { return strings.Contains(at.screen.String(), "Ctrl-C ends it.") })
 	r.listed()
+
+	// Later nobody is asked, and ssh is not left waiting for the terminal.
+	r.door.KillSessions()
+	eventually(t, "a login is said to be needed", func() bool {
+		told, _ := r.ddbproxy(nil, "status").Output()
+		return strings.Contains(string(told), ", needs you\n") && strings.Contains(string(told), "Permission denied")
+	})
+	if got := strings.Count(at.screen.String(), question); got != 3 {
+		t.Errorf("the password was asked for %d times, want 3:\n%s", got, at.screen)
+	}
 	at.interrupt()
 }
 
