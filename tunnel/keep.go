@@ -20,9 +20,9 @@ const (
 	maxLoginPause = 5 * time.Minute
 
 	// What lasts no longer than this counts as another failed attempt, up to
-	// the third: it may be an administrator at work.
+	// one whose pause is a few seconds: it may be an administrator at work.
 	shortLife = 10 * time.Second
-	maxShort  = 3
+	maxShort  = 6
 )
 
 // keep replaces the session each time it ends, until ctx does. s is nil where

@@ -161,3 +161,19 @@ func TestRelayOfAnotherProtocolDoesNotEndTheConnection(t *testing.T) {
 	case <-time.After(2 * time.Second):
 	}
 }
+
+// A relay that ends as soon as it is up is not started again and again: with an
+// ssh command each start is a login.
+func TestRelayThatDoesNotLastIsStartedEverMoreRarely(t *testing.T) {
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		defer time.AfterFunc(50*time.Millisecond, relays.kill).Stop()
+		return relays.run(command, ch)
+	}
+	start(t, sc.client(t))
+	<-time.After(5 * time.Second)
+	if got := relays.runs.Load(); got < 3 || got > 6 {
+		t.Errorf("%d starts in 5 s, want 3 to 6", got)
+	}
+}
