@@ -91,15 +91,18 @@ func lookPath(name string) (string, error) {
 // session finds the session for these bastions, or opens one that lasts until
 // end is called.
 func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string) (info sessionInfo, end func(), err error) {
-	found, err := sessions[sessionStatus](ctx, "/status")
+	found, _, err := sessions[sessionStatus](ctx, "/status")
 	if err != nil {
 		return info, nil, err
 	}
-	infos, err := sessions[sessionInfo](ctx, "/session")
+	infos, silent, err := sessions[sessionInfo](ctx, "/session")
 	if err != nil {
 		return info, nil, err
 	}
 	if len(targets) == 0 && o.instance.id == "" {
+		if len(infos) == 0 && len(silent) > 0 {
+			return info, nil, noAnswer(silent)
+		}
 		info, err = pick(infos, port)
 		return info, func() {}, err
 	}

@@ -173,7 +173,7 @@ func ownPort(ctx context.Context, err error) error {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
-	found, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
+	found, _, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
 	for _, s := range found {
 		port := s.URL[strings.LastIndex(s.URL, ":"):]
 		if strings.Contains(err.Error(), port+" is in use") && len(s.Bastions) > 0 {
