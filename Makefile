@@ -42,10 +42,10 @@ soak:
 	DDBPROXY_TEST_REQUIRE=1 DDBPROXY_SOAK=$(SOAK) go test -v -run '^TestSoak$$' -timeout 24h ./internal/e2e
 
 # What faults cost with ddbproxy and with autossh, side by side: the table of
-# README. 18 minutes (root, OpenSSH, Debian's autossh).
+# README. 10 minutes (root, OpenSSH, Debian's autossh).
 faults:
 	@command -v autossh >/dev/null || { echo "autossh is missing: apt-get install autossh" >&2; exit 1; }
-	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkFaults$$' -benchtime 5x -timeout 60m ./internal/e2e
+	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkFaults$$' -benchtime 3x -timeout 60m ./internal/e2e
 
 # The latency of a call, beside ssh -L in the same run (root, OpenSSH).
 bench:

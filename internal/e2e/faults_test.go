@@ -33,7 +33,7 @@ type fault struct {
 // reads and of writes, each with one call under way and one begun each 50 ms at
 // most; the clients make one attempt. It prints a table in Markdown:
 //
-//	go test -run '^$' -bench '^BenchmarkFaults$' -benchtime 5x -timeout 60m ./internal/e2e
+//	go test -run '^$' -bench '^BenchmarkFaults$' -benchtime 3x -timeout 60m ./internal/e2e
 func BenchmarkFaults(b *testing.B) {
 	if _, err := exec.LookPath("autossh"); err != nil {
 		b.Skip("autossh is missing: apt-get install autossh")
