@@ -44,10 +44,13 @@ func newHostKeys(h *host, ask asker) (*hostKeys, error) {
 }
 
 // lookupName is the server's name in known_hosts, with its port. OpenSSH looks
-// an alias up without the port.
+// an alias up without the port, but it may have one as known_hosts writes it.
 func (k *hostKeys) lookupName() string {
-	if k.host.HostKeyAlias != "" {
-		return net.JoinHostPort(k.host.HostKeyAlias, "22")
+	if alias := k.host.HostKeyAlias; alias != "" {
+		if _, _, err := net.SplitHostPort(alias); err == nil && alias[0] == '[' {
+			return alias
+		}
+		return net.JoinHostPort(alias, "22")
 	}
 	return k.host.addr()
 }

@@ -225,3 +225,13 @@ func TestHostKeyIsNotRememberedUnderAPattern(t *testing.T) {
 		t.Error("something was written")
 	}
 }
+
+func TestHostKeyAliasMayHaveAPort(t *testing.T) {
+	t.Parallel()
+	for alias, want := range map[string]string{"": "h:2222", "ali": "ali:22", "[ali]:2200": "[ali]:2200", "::1": "[::1]:22"} {
+		k := &hostKeys{host: &host{HostKeyAlias: alias, HostName: "h", Port: "2222"}}
+		if got := k.lookupName(); got != want {
+			t.Errorf("alias %q is looked up as %q, want %q", alias, got, want)
+		}
+	}
+}

@@ -62,10 +62,8 @@ func TestAgentLogsIn(t *testing.T) {
 func TestCertificateInTheAgentLogsIn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	authority := r.authority()
-	r.openDoor(lab.SSHDOptions{Config: []string{"TrustedUserCAKeys " + authority + ".pub"}})
-	r.write(r.door.AuthorizedKeys, "")
-	r.tool(nil, "ssh-keygen", "-q", "-s", authority, "-I", "laptop", "-n", lab.User, "-V", "-1h:+1h", r.door.Key+".pub")
+	certify := r.openForCertificates()
+	certify("-1h:+1h")
 	env := r.agent()
 	r.away(env)
 	for _, public := range []string{".pub", "-cert.pub"} {

@@ -29,6 +29,19 @@ func (r *rig) authority() string {
 	return file
 }
 
+// openForCertificates opens the door for nobody but who has a certificate. The
+// function returned makes one for the laptop's key, valid as in ssh-keygen -V.
+func (r *rig) openForCertificates() (certify func(validity string)) {
+	r.tb.Helper()
+	authority := r.authority()
+	r.openDoor(lab.SSHDOptions{Config: []string{"TrustedUserCAKeys " + authority + ".pub"}})
+	r.write(r.door.AuthorizedKeys, "")
+	return func(validity string) {
+		r.tb.Helper()
+		r.tool(nil, "ssh-keygen", "-q", "-s", authority, "-I", "laptop", "-n", lab.User, "-V", validity, r.door.Key+".pub")
+	}
+}
+
 // listed checks that a call through the session is answered.
 func (r *rig) listed() {
 	r.tb.Helper()
@@ -46,13 +59,11 @@ func (r *rig) configure(lines ...string) {
 func TestCertificateOfAnAuthorityLogsIn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	authority := r.authority()
-	r.openDoor(lab.SSHDOptions{Config: []string{"TrustedUserCAKeys " + authority + ".pub"}})
-	r.write(r.door.AuthorizedKeys, "")
+	certify := r.openForCertificates()
 	if code, said := r.run(nil, "connect", lab.BastionName); code == 0 || !strings.Contains(said, "login refused for ed25519") {
 		t.Errorf("without the certificate: exit code %d and %q", code, said)
 	}
-	r.tool(nil, "ssh-keygen", "-q", "-s", authority, "-I", "laptop", "-n", lab.User, "-V", "-1h:+1h", r.door.Key+".pub")
+	certify("-1h:+1h")
 	r.connect()
 	r.listed()
 }
@@ -60,10 +71,8 @@ func TestCertificateOfAnAuthorityLogsIn(t *testing.T) {
 func TestExpiredCertificateIsNamed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
-	authority := r.authority()
-	r.openDoor(lab.SSHDOptions{Config: []string{"TrustedUserCAKeys " + authority + ".pub"}})
-	r.write(r.door.AuthorizedKeys, "")
-	r.tool(nil, "ssh-keygen", "-q", "-s", authority, "-I", "laptop", "-n", lab.User, "-V", "20200101000000Z:20200102000000Z", r.door.Key+".pub")
+	certify := r.openForCertificates()
+	certify("20200101000000Z:20200102000000Z")
 	code, said := r.run(nil, "connect", lab.BastionName)
 	if want := "(expired 2020-01-02 00:00:00 UTC)"; code == 0 || !strings.Contains(said, want) {
 		t.Errorf("exit code %d and %q, want %q in it", code, said, want)
