@@ -10,10 +10,11 @@ import (
 )
 
 // Keepalive times: a peer that vanished without a word (black hole, power
-// loss) is noticed within probeAfter + probeWait.
+// loss) is noticed within 15 s, which are probeAfter, probeWait and a tick of a
+// second after each.
 const (
 	probeAfter = 5 * time.Second // of silence, before a keepalive is sent
-	probeWait  = 9 * time.Second // for any byte after that
+	probeWait  = 8 * time.Second // for any byte after that
 
 	// After a sleep, or when this machine's network changed, the connection is
 	// probably dead: do not wait long.
