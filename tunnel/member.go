@@ -22,8 +22,13 @@ const (
 type member struct {
 	*Client
 
-	mu    sync.Mutex
-	sick  time.Time // until when
+	mu       sync.Mutex
+	troubles map[string]trouble // by what cannot be reached
+}
+
+// trouble is that a bastion cannot reach one target.
+type trouble struct {
+	until time.Time // it is not asked to
 	spell time.Duration
 }
 
@@ -33,11 +38,12 @@ type option struct {
 	rtt              time.Duration // 0: not known
 }
 
-func (m *member) option(now time.Time, provenAfter time.Duration) option {
+// option describes m for connections to target.
+func (m *member) option(target string, now time.Time, provenAfter time.Duration) option {
 	st := m.Client.Status()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return option{st.Up, now.After(m.sick), now.Sub(st.Since) >= provenAfter, st.RTT}
+	return option{st.Up, now.After(m.troubles[target].until), now.Sub(st.Since) >= provenAfter, st.RTT}
 }
 
 // choose returns the index of the bastion to take, -1 when none is up: the
@@ -81,27 +87,30 @@ func choose(options []option, present int) int {
 	return -1
 }
 
-// blame leaves m alone for a while where err tells that the bastion is well but
-// cannot reach AWS. It reports whether that is so.
-func (m *member) blame(err error) bool {
+// blame leaves m alone with target for a while where err tells that the bastion
+// is well and cannot reach it. It reports whether that is so.
+func (m *member) blame(target string, err error) bool {
 	var e interface{ Hop() string }
 	if err == nil || isLost(err) || !errors.As(err, &e) || e.Hop() == "ssh" || e.Hop() == "local" {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now := time.Now(); now.After(m.sick) {
-		m.spell = min(max(2*m.spell, minSick), maxSick)
-		m.sick = now.Add(m.spell)
+	if now, t := time.Now(), m.troubles[target]; now.After(t.until) {
+		if m.troubles == nil {
+			m.troubles = make(map[string]trouble)
+		}
+		spell := min(max(2*t.spell, minSick), maxSick)
+		m.troubles[target] = trouble{now.Add(spell), spell}
 	}
 	return true
 }
 
 // praise ends what blame began.
-func (m *member) praise() {
+func (m *member) praise(target string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sick, m.spell = time.Time{}, 0
+	delete(m.troubles, target)
 }
 
 // pooledConn notes by its first Read how its bastion is: a relay's refusal of
@@ -109,6 +118,7 @@ func (m *member) praise() {
 type pooledConn struct {
 	net.Conn
 	member *member
+	target string
 	known  atomic.Bool
 }
 
@@ -116,9 +126,9 @@ func (c *pooledConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if (n > 0 || err != nil) && !c.known.Swap(true) {
 		if n > 0 {
-			c.member.praise()
+			c.member.praise(c.target)
 		} else {
-			c.member.blame(err)
+			c.member.blame(c.target, err)
 		}
 	}
 	return n, err

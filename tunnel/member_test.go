@@ -50,24 +50,27 @@ func TestBastionThatCannotReachAWSIsLeftAloneEverLonger(t *testing.T) {
 		m := &member{Client: &Client{}}
 		unreached := &relay.Error{Kind: relay.KindTimeout, Target: target}
 		for _, want := range []time.Duration{minSick, 2 * minSick, 4 * minSick, 8 * minSick, 16 * minSick, maxSick, maxSick} {
-			if !m.blame(unreached) {
+			if !m.blame(target, unreached) {
 				t.Fatal("a timeout of the relay's dial is not blamed on the bastion")
 			}
 			began := time.Now()
-			for !m.option(time.Now(), 0).well {
+			for !m.option(target, time.Now(), 0).well {
 				time.Sleep(time.Second) // of synctest's clock
 			}
 			if got := time.Since(began); got < want || got > want+time.Second {
 				t.Errorf("left alone for %v, want %v", got, want)
 			}
 		}
-		m.praise()
-		m.blame(unreached)
-		if m.spell != minSick {
-			t.Errorf("after it was well: %v, want %v", m.spell, minSick)
+		if !m.option("other:443", time.Now(), 0).well {
+			t.Error("one target that is not reached counts for another")
+		}
+		m.praise(target)
+		m.blame(target, unreached)
+		if m.troubles[target].spell != minSick {
+			t.Errorf("after it was well: %v, want %v", m.troubles[target].spell, minSick)
 		}
 		for _, err := range []error{nil, relay.ErrClosed, errors.New("closed"), &Error{Kind: KindUnreachable}} {
-			if m.blame(err) {
+			if m.blame(target, err) {
 				t.Errorf("%v is blamed on what lies behind the bastion", err)
 			}
 		}

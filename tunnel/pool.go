@@ -1,10 +1,13 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,8 +34,8 @@ type Pool struct {
 	work    sync.WaitGroup
 
 	mu      sync.Mutex
-	chosen  *member       // the last that was taken
-	changed chan struct{} // closed and replaced at news
+	chosen  map[string]*member // the last that was taken, by target; "" for any
+	changed chan struct{}      // closed and replaced at news
 }
 
 // Start connects to all bastions and returns once one is up, or with their
@@ -44,6 +47,7 @@ func (p *Pool) Start(ctx context.Context) error {
 	run, cancel := context.WithCancel(context.Background())
 	p.cancel, p.closed = cancel, run.Done()
 	p.changed, p.news = make(chan struct{}), make(chan struct{}, 1)
+	p.chosen = make(map[string]*member)
 	keys, interview := new(keyring), newInterview(p.Bastions)
 	for _, c := range p.Bastions {
 		c.keys, c.moved = keys, p.news
@@ -72,7 +76,7 @@ func (p *Pool) Start(ctx context.Context) error {
 			failures++
 		case <-p.news:
 		}
-		if m, _ := p.look(); m == nil {
+		if m, _ := p.look(""); m == nil {
 			continue
 		}
 		interview.end()
@@ -105,9 +109,19 @@ func (p *Pool) Status() []Status {
 	all := make([]Status, len(p.members))
 	for i, m := range p.members {
 		all[i] = m.Client.Status()
-		all[i].InUse = m == p.chosen && all[i].Up
+		all[i].InUse = all[i].Up && p.uses(m)
 	}
 	return all
+}
+
+// uses reports whether connections go by m. The caller has the lock.
+func (p *Pool) uses(m *member) bool {
+	for target, chosen := range p.chosen {
+		if chosen == m && (target != "" || len(p.chosen) == 1) {
+			return true
+		}
+	}
+	return false
 }
 
 // DialContext is Client.DialContext by the best bastion that is up.
@@ -125,7 +139,7 @@ func (p *Pool) dial(ctx context.Context, network, addr string, early bool) (net.
 		return p.members[0].dial(ctx, network, addr, early)
 	}
 	for tried := 0; ; {
-		m, changed := p.look()
+		m, changed := p.look(addr)
 		if m == nil {
 			if err := p.hopeless(); err != nil {
 				return nil, err
@@ -134,9 +148,9 @@ func (p *Pool) dial(ctx context.Context, network, addr string, early bool) (net.
 			conn, _, err := m.dialNow(ctx, network, addr, early)
 			switch {
 			case err == nil:
-				return &pooledConn{Conn: conn, member: m}, nil
+				return &pooledConn{Conn: conn, member: m, target: addr}, nil
 			case isLost(err): // there will be news of it
-			case ctx.Err() == nil && m.blame(err) && tried < len(p.members):
+			case ctx.Err() == nil && m.blame(addr, err) && tried < len(p.members):
 				tried++
 				continue
 			default:
@@ -181,8 +195,25 @@ const recheck = time.Second
 func (p *Pool) watch(ctx context.Context) {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
-	last, _ := p.look()
+	last := make(map[string]*member)
 	for {
+		p.mu.Lock()
+		targets := slices.Collect(maps.Keys(p.chosen))
+		p.mu.Unlock()
+		var taken *member
+		for _, target := range targets {
+			m, _ := p.look(target)
+			if m != nil && last[target] != nil && m != last[target] {
+				taken = m
+			}
+			last[target] = cmp.Or(m, last[target])
+		}
+		if taken != nil {
+			p.log().Warn("another bastion is taken", "server", taken.Client.Status().Server)
+			if p.Moved != nil {
+				p.Moved()
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -193,36 +224,26 @@ func (p *Pool) watch(ctx context.Context) {
 			p.changed = make(chan struct{})
 			p.mu.Unlock()
 		}
-		if now, _ := p.look(); now != nil && now != last {
-			last = now
-			p.log().Warn("another bastion is taken", "server", now.Client.Status().Server)
-			if p.Moved != nil {
-				p.Moved()
-			}
-		}
 	}
 }
 
-// look chooses the bastion for now, nil while all are down, and gives what is
-// closed at the next news.
-func (p *Pool) look() (*member, <-chan struct{}) {
+// look chooses the bastion for target for now, nil while all are down, and gives
+// what is closed at the next news.
+func (p *Pool) look(target string) (*member, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	options := make([]option, len(p.members))
-	chosen := -1
+	before := cmp.Or(p.chosen[target], p.chosen[""])
 	for i, m := range p.members {
-		options[i] = m.option(now, p.provenAfter)
-		if m == p.chosen {
-			chosen = i
-		}
+		options[i] = m.option(target, now, p.provenAfter)
 	}
-	best := choose(options, chosen)
+	best := choose(options, slices.Index(p.members, before))
 	if best < 0 {
 		return nil, p.changed
 	}
-	p.chosen = p.members[best]
-	return p.chosen, p.changed
+	p.chosen[target] = p.members[best]
+	return p.members[best], p.changed
 }
 
 func (p *Pool) log() *slog.Logger {
