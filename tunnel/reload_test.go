@@ -177,3 +177,22 @@ func TestRelayThatDoesNotLastIsStartedEverMoreRarely(t *testing.T) {
 		t.Errorf("%d starts in 5 s, want 3 to 6", got)
 	}
 }
+
+// A relay that was given up may be hung, or its bastion gone: closing it cuts the
+// connection a second later, and a new relay must not be on that.
+func TestRelayThatHasNotEndedIsNotReplacedOnItsConnection(t *testing.T) {
+	c := newScene(t).client(t)
+	start(t, c)
+	c.mu.Lock()
+	s := c.current
+	c.mu.Unlock()
+	if again := c.reload(t.Context(), s); again != nil {
+		t.Error("another relay was started beside one that runs")
+	}
+	if s.alive() {
+		t.Error("the connection is still there")
+	}
+	if err := ping(t.Context(), c); err != nil { // on a new one
+		t.Error(err)
+	}
+}

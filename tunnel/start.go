@@ -80,6 +80,21 @@ type runningRelay struct {
 	remote remote
 }
 
+// hasEnded reports whether the program itself has ended. One that was given up
+// may run on, and its connection is cut a second after it was closed.
+func (r *runningRelay) hasEnded() bool {
+	p, ok := r.remote.(*execPipe)
+	if !ok {
+		return true
+	}
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // ended words why the relay is gone.
 func (r *runningRelay) ended() error {
 	if said := relay.Printable(r.remote.said(), 300); said != "" {
