@@ -195,8 +195,8 @@ func TestKeepalivesAreShortenedOnly(t *testing.T) {
 	t.Parallel()
 	type times struct{ after, wait time.Duration }
 	for interval, want := range map[time.Duration]times{
-		0:               {5 * time.Second, 9 * time.Second},
-		time.Minute:     {5 * time.Second, 9 * time.Second},
+		0:               {5 * time.Second, 8 * time.Second},
+		time.Minute:     {5 * time.Second, 8 * time.Second},
 		2 * time.Second: {2 * time.Second, 6 * time.Second},
 	} {
 		after, wait := (&host{AliveInterval: interval, AliveCountMax: 3}).aliveTimes()

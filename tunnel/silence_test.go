@@ -30,7 +30,7 @@ func TestSilenceIsBornLongerWhileAPersonIsAsked(t *testing.T) {
 				near, far := net.Pipe()
 				defer far.Close()
 				conn := watch(near)
-				a := &authentication{host: &host{Methods: []string{"publickey", "keyboard-interactive"}, ConnectTimeout: tc.timeout}, ask: tc.ask}
+				a := &authentication{host: &host{Methods: []string{"publickey", "keyboard-interactive"}, ConnectTimeout: tc.timeout}, ask: tc.ask, offered: new(offer)}
 				if m, err := a.next(&ssh.ClientAuthContext{AllowedMethods: tc.allowed}); m != nil || err != nil {
 					t.Fatalf("next = %v, %v, want the order of methods to decide", m, err)
 				}
