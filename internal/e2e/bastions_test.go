@@ -80,6 +80,7 @@ func TestAnotherBastionTakesOver(t *testing.T) {
 		t.Errorf("ddbproxy said\n%s\nwant %q", s.stderr, want)
 	}
 	f.west.Start()
+	eventually(t, "the first is up again", func() bool { return strings.HasSuffix(f.inUse(t), " of 2") })
 	eventually(t, "the first is used again", func() bool { return f.inUse(t) == "west of 2" })
 	f.listed()
 }
