@@ -59,7 +59,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 	wait, reason := normal, noAnswer
 	sent := time.Now() // of the probe under way, zero for none; the first measures the way
 	l.work.Go(func() { probe(l.Client, answered) })
-	last := sent
+	began, both := sent, clocks{wall: sent}
 	for {
 		now, doubt := time.Time{}, error(nil)
 		select {
@@ -76,10 +76,9 @@ func keepalive(l *link, done <-chan struct{}) error {
 			now, doubt = time.Now(), errChanged
 		case <-tick.C:
 			now = time.Now()
-			if slept := now.Round(0).Sub(last.Round(0)) - now.Sub(last); slept > sleepJump {
+			if both.slept(now, now.Sub(began)) {
 				doubt = errSlept
 			}
-			last = now
 		}
 		if doubt != nil {
 			wait, reason = min(wait, wakeWait), doubt
@@ -92,6 +91,20 @@ func keepalive(l *link, done <-chan struct{}) error {
 			return reason
 		}
 	}
+}
+
+// clocks tells by two clocks whether this machine slept: the wall clock goes on
+// then, the monotonic one does not (on Linux, macOS and Windows alike).
+type clocks struct {
+	wall    time.Time
+	running time.Duration
+}
+
+// slept reports whether the machine slept since the last call.
+func (c *clocks) slept(wall time.Time, running time.Duration) bool {
+	jump := wall.Round(0).Sub(c.wall.Round(0)) - (running - c.running)
+	c.wall, c.running = wall, running
+	return jump > sleepJump
 }
 
 // probe sends OpenSSH's keepalive; a refusal of it is an answer as good.

@@ -43,3 +43,28 @@ func TestSilenceIsBornLongerWhileAPersonIsAsked(t *testing.T) {
 		})
 	}
 }
+
+func TestSleepIsSeenByTheClocks(t *testing.T) {
+	t.Parallel()
+	evening := time.Date(2026, 11, 24, 18, 0, 0, 0, time.UTC)
+	c := clocks{wall: evening}
+	wall, running := evening, time.Duration(0)
+	for _, tt := range []struct {
+		name          string
+		wall, running time.Duration
+		want          bool
+	}{
+		{"a tick", time.Second, time.Second, false},
+		{"a night", 14 * time.Hour, time.Second, true},
+		{"a tick after it", time.Second, time.Second, false},
+		{"a busy or stopped process", time.Minute, time.Minute, false},
+		{"a clock that is set by NTP", 6 * time.Second, time.Second, false},
+		{"a clock that is set back", -time.Hour, time.Second, false},
+		{"a short sleep", 12 * time.Second, time.Second, true},
+	} {
+		wall, running = wall.Add(tt.wall), running+tt.running
+		if got := c.slept(wall, running); got != tt.want {
+			t.Errorf("%s: slept = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
