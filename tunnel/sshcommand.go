@@ -101,6 +101,11 @@ func (l *localShell) cut() {
 	}
 }
 
+// byHand is a hint.
+func (l *localShell) byHand() string {
+	return "try it by hand: " + fill(l.client.SSHCommand, l.client.Destination, "true")
+}
+
 // sshFailed is the exit status by which ssh tells that it failed itself.
 const sshFailed = 255
 
@@ -110,7 +115,7 @@ func (l *localShell) refused(broken error) *Error {
 	if broken == nil {
 		return nil
 	}
-	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: "try it by hand: " + fill(l.client.SSHCommand, l.client.Destination, "true")}
+	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: l.byHand()}
 	text := broken.Error()
 	switch {
 	case strings.Contains(text, "Permission denied"):

@@ -62,7 +62,8 @@ func TestSSHCommandErrors(t *testing.T) {
 		{"unknown host key", says("Host key verification failed.", 255), KindHostKey, false, []string{"Host key verification failed."}},
 		{"no relay", `sh -c "echo ddbproxy-relay missing Linux riscv64; exit 127"`, KindRelay, false, []string{"carries none for linux/riscv64"}},
 		{"another program", `sh -c "echo hello"`, KindRelay, false, []string{`relay: box: no relay answered; it printed "hello"`}},
-		{"silence", "true", KindRelay, false, []string{"relay: box: no relay answered"}},
+		{"silence", "true", KindRelay, true, []string{"relay: box: no relay answered: EOF; try it by hand: true 'box' 'true'"}},
+		{"a cluster that is away", `sh -c "echo Unable to connect to the server >&2; exit 1"`, KindRelay, true, []string{`no relay answered; it printed "Unable to connect to the server"; try it by hand: `}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Client{Destination: "box", SSHCommand: tt.command}

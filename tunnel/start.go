@@ -137,14 +137,18 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	// NewClient has closed it. Who is not heard to the end counts as hung.
 	_, _ = io.Copy(io.Discard, far)
 	broken := far.wait() // and for all of stderr
+	var hello *relay.HelloError
+	silent := errors.As(err, &hello) && hello.Said == ""
+	if silent {
+		hello.Said = relay.Printable(far.said(), 300)
+	}
 	if l, ok := sh.(*localShell); ok {
 		if e := l.refused(broken); e != nil {
 			return nil, e
 		}
-	}
-	var hello *relay.HelloError
-	if errors.As(err, &hello) && hello.Said == "" {
-		hello.Said = relay.Printable(far.said(), 300)
+		if silent { // a container that is starting, a cluster that is away: not ssh's codes
+			return nil, &Error{Kind: KindRelay, Host: l.String(), Err: err, Passing: true, Hint: l.byHand()}
+		}
 	}
 	return nil, err
 }
