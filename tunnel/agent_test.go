@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,26 +19,10 @@ import (
 func TestHungAgentEndsWithTheLogin(t *testing.T) {
 	sc := newScene(t)
 	c := sc.client(t)
-	socket := filepath.Join(sc.dir, "agent.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() { io.Copy(io.Discard, conn); conn.Close() })
-		}
-	})
-	t.Cleanup(func() { l.Close(); open.Wait() })
-	t.Setenv("SSH_AUTH_SOCK", socket)
+	t.Setenv("SSH_AUTH_SOCK", listenAgent(t, func(conn net.Conn) { io.Copy(io.Discard, conn) }))
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	err = c.Start(ctx)
+	err := c.Start(ctx)
 	c.Close()
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Start = %v, want it to end with its context", err)
@@ -104,23 +86,7 @@ func TestKeyThatDoesNotSignLeavesTheTurnToTheNext(t *testing.T) {
 	}
 	c := sc.client(t)
 	c.Identities = nil
-	socket := filepath.Join(sc.dir, "agent.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() { agent.ServeAgent(r, conn); conn.Close() })
-		}
-	})
-	t.Cleanup(func() { l.Close(); open.Wait() })
-	t.Setenv("SSH_AUTH_SOCK", socket)
+	t.Setenv("SSH_AUTH_SOCK", listenAgent(t, func(conn net.Conn) { agent.ServeAgent(r, conn) }))
 	start(t, c)
 	if err := ping(t.Context(), c); err != nil {
 		t.Error(err)

@@ -87,6 +87,12 @@ func runAgent(t *testing.T, keys ...agent.AddedKey) (socket string) {
 			t.Fatal(err)
 		}
 	}
+	return listenAgent(t, func(conn net.Conn) { agent.ServeAgent(ring, conn) })
+}
+
+// listenAgent is the socket of an agent that serves each connection so.
+func listenAgent(t *testing.T, serve func(net.Conn)) (socket string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "agent") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +110,7 @@ func runAgent(t *testing.T, keys ...agent.AddedKey) (socket string) {
 				return
 			}
 			serving.Go(func() {
-				agent.ServeAgent(ring, conn)
+				serve(conn)
 				conn.Close()
 			})
 		}

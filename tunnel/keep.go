@@ -65,7 +65,7 @@ func (c *Client) keep(ctx context.Context, s *session) {
 // is still there: nobody has to log in again for it. It returns nil when a new
 // connection is needed.
 func (c *Client) reload(ctx context.Context, old *session) *session {
-	if old.alive() && old.relay.hasEnded() && ctx.Err() == nil {
+	if old.alive() && old.relay.remote.hasEnded() && ctx.Err() == nil {
 		s, err := c.load(ctx, old.link)
 		if err == nil {
 			c.up(s)

@@ -15,6 +15,12 @@ type shell interface {
 	start(command string) (remote, error)
 	// cut ends all that was started, at once.
 	cut()
+	// patience is how long a program there may take to answer.
+	patience() time.Duration
+	// refused words the end of a program that has not answered, where that is
+	// no matter of the relay's; nil where it is. broken is what wait returned,
+	// silent that the program printed nothing, why the error without more.
+	refused(broken error, silent bool, why error) *Error
 	// String is the bastion as errors name it.
 	String() string
 }
@@ -27,6 +33,9 @@ type remote interface {
 	// wait waits until it is over. An error tells that the way to it broke; how
 	// it ended by itself is none.
 	wait() error
+	// hasEnded reports whether the program itself is over. One that was given up
+	// may run on, and its connection is cut a second after it was closed.
+	hasEnded() bool
 	// said is the end of what it printed on standard error.
 	said() string
 }
@@ -34,7 +43,9 @@ type remote interface {
 // sshShell is exec requests on an ssh connection (RFC 4254, section 6.5).
 type sshShell struct{ *link }
 
-func (s sshShell) String() string { return s.host.String() }
+func (s sshShell) String() string                    { return s.host.String() }
+func (s sshShell) patience() time.Duration           { return relayTimeout }
+func (s sshShell) refused(error, bool, error) *Error { return nil }
 
 func (s sshShell) start(command string) (remote, error) {
 	session, err := s.newSession()
@@ -96,6 +107,15 @@ func (p *execPipe) Read(b []byte) (int, error) {
 	return n, err
 }
 
+func (p *execPipe) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *execPipe) wait() error {
 	err := p.session.Wait()
 	var exit *ssh.ExitError
@@ -109,17 +129,13 @@ func (p *execPipe) wait() error {
 // and a hung program its answer: then the connection is cut.
 func (p *execPipe) Close() error {
 	cut := time.AfterFunc(time.Second, func() {
-		select {
-		case <-p.ended:
-		default:
+		if !p.hasEnded() {
 			p.link.conn.Close()
 		}
 	})
 	err := p.session.Close()
-	select {
-	case <-p.ended:
+	if p.hasEnded() {
 		cut.Stop()
-	default:
 	}
 	return err
 }

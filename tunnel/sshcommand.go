@@ -109,10 +109,19 @@ func (l *localShell) byHand() string {
 // sshFailed is the exit status by which ssh tells that it failed itself.
 const sshFailed = 255
 
-// refused words the end of an ssh that did not reach the bastion, nil where it
-// did.
-func (l *localShell) refused(broken error) *Error {
-	if broken == nil {
+func (l *localShell) patience() time.Duration {
+	if l.atTerminal {
+		return personTime // for a PIN or a password
+	}
+	return relayTimeout
+}
+
+func (l *localShell) refused(broken error, silent bool, why error) *Error {
+	switch {
+	case broken != nil:
+	case silent: // a container that is starting, a cluster that is away: not ssh's codes
+		return &Error{Kind: KindRelay, Host: l.String(), Err: why, Passing: true, Hint: l.byHand()}
+	default:
 		return nil
 	}
 	e := &Error{Kind: KindUnreachable, Host: l.String(), Err: broken, Passing: true, Hint: l.byHand()}
@@ -135,6 +144,15 @@ func (r localRemote) said() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last
+}
+
+func (r localRemote) hasEnded() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func (r localRemote) wait() error {

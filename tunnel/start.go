@@ -80,21 +80,6 @@ type runningRelay struct {
 	remote remote
 }
 
-// hasEnded reports whether the program itself has ended. One that was given up
-// may run on, and its connection is cut a second after it was closed.
-func (r *runningRelay) hasEnded() bool {
-	p, ok := r.remote.(*execPipe)
-	if !ok {
-		return true
-	}
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
 // ended words why the relay is gone.
 func (r *runningRelay) ended() error {
 	if said := relay.Printable(r.remote.said(), 300); said != "" {
@@ -115,10 +100,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	if err != nil {
 		return nil, err
 	}
-	timeout := relayTimeout
-	if l, ok := sh.(*localShell); ok && l.atTerminal {
-		timeout = personTime // for a PIN or a password
-	}
+	timeout := sh.patience()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer for %v", timeout))
 	defer cancel()
 	stop := context.AfterFunc(ctx, sh.cut)
@@ -142,13 +124,8 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	if silent {
 		hello.Said = relay.Printable(far.said(), 300)
 	}
-	if l, ok := sh.(*localShell); ok {
-		if e := l.refused(broken); e != nil {
-			return nil, e
-		}
-		if silent { // a container that is starting, a cluster that is away: not ssh's codes
-			return nil, &Error{Kind: KindRelay, Host: l.String(), Err: err, Passing: true, Hint: l.byHand()}
-		}
+	if e := sh.refused(broken, silent, err); e != nil {
+		return nil, e
 	}
 	return nil, err
 }

@@ -172,6 +172,21 @@ func noAnswer(silent []string) error {
 	return &exitError{exitFailed, fmt.Errorf("a session does not answer at %s", strings.Join(silent, ", ")), "it may be stopped; end it and start another"}
 }
 
+// running is the session on a port, or the only one.
+func running(ctx context.Context, port string) (sessionInfo, error) {
+	if err := checkPort(port); err != nil {
+		return sessionInfo{}, err
+	}
+	found, silent, err := sessions[sessionInfo](ctx, "/session")
+	switch {
+	case err != nil:
+		return sessionInfo{}, err
+	case len(found) == 0 && len(silent) > 0:
+		return sessionInfo{}, noAnswer(silent)
+	}
+	return pick(found, port)
+}
+
 // pick chooses the session on a port, or the only one.
 func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	if port != "" {

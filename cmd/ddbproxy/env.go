@@ -20,17 +20,7 @@ boto3, and the SDKs for JavaScript 3 and Go 2. Older ones need the option too.`,
   aws dynamodb list-tables`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkPort(port); err != nil {
-				return err
-			}
-			found, silent, err := sessions[sessionInfo](cmd.Context(), "/session")
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 && len(silent) > 0 {
-				return noAnswer(silent)
-			}
-			s, err := pick(found, port)
+			s, err := running(cmd.Context(), port)
 			if err != nil {
 				return err
 			}

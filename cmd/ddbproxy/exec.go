@@ -91,25 +91,22 @@ func lookPath(name string) (string, error) {
 // session finds the session for these bastions, or opens one that lasts until
 // end is called.
 func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string) (info sessionInfo, end func(), err error) {
-	found, _, err := sessions[sessionStatus](ctx, "/status")
-	if err != nil {
-		return info, nil, err
-	}
-	infos, silent, err := sessions[sessionInfo](ctx, "/session")
-	if err != nil {
-		return info, nil, err
-	}
 	if len(targets) == 0 && o.instance.id == "" {
-		if len(infos) == 0 && len(silent) > 0 {
-			return info, nil, noAnswer(silent)
-		}
-		info, err = pick(infos, port)
+		info, err = running(ctx, port)
 		return info, func() {}, err
 	}
 	if port != "" {
 		return info, nil, usageError("leave HOST out, or the port", "--local-port is for a session that is running, and HOST for one of its own")
 	}
 	if err := o.target(targets); err != nil {
+		return info, nil, err
+	}
+	found, _, err := sessions[sessionStatus](ctx, "/status")
+	if err != nil {
+		return info, nil, err
+	}
+	infos, _, err := sessions[sessionInfo](ctx, "/session")
+	if err != nil {
 		return info, nil, err
 	}
 	for _, s := range found {
