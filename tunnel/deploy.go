@@ -9,8 +9,8 @@ import (
 
 // Program is the relay for one kind of machine.
 type Program struct {
-	Gzip []byte // the program, compressed
-	Hash string // hex SHA-256 of the program itself, uncompressed
+	Hash string        // hex SHA-256 of the program itself, uncompressed
+	Gzip func() []byte // the program, compressed; called when it is to be uploaded
 }
 
 // What the two scripts below print for us to find, behind whatever a login

@@ -38,7 +38,7 @@ var relayFile = sync.OnceValues(func() (*Program, error) {
 	w.Write(data)
 	w.Close()
 	sum := sha256.Sum256(data)
-	return &Program{Gzip: packed.Bytes(), Hash: hex.EncodeToString(sum[:])}, nil
+	return &Program{Hash: hex.EncodeToString(sum[:]), Gzip: packed.Bytes}, nil
 })
 
 // login runs a command as sshd would: by the login shell, in a home of its own.
@@ -76,7 +76,7 @@ func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
 			if out := login(t, path, home, start, nil); !missingLine.MatchString(out) {
 				t.Fatalf("before the upload: %q, want the missing line", out)
 			}
-			out := login(t, path, home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip))
+			out := login(t, path, home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip()))
 			want := filepath.Join(home, ".cache/ddbproxy/relay-"+p.Hash)
 			if m := uploadedLine.FindStringSubmatch(out); m == nil || m[1] != want {
 				t.Fatalf("upload: %q, want it at %s", out, want)
@@ -113,10 +113,10 @@ func TestUploadThatCannotBeIsExplained(t *testing.T) {
 		upload []byte
 		want   string
 	}{
-		{"no directory can be made", func(home string) { file(home, ".cache"); file(home, "run") }, p.Hash, p.Gzip,
+		{"no directory can be made", func(home string) { file(home, ".cache"); file(home, "run") }, p.Hash, p.Gzip(),
 			"no directory there can hold and run a program"},
-		{"damaged on the way", func(string) {}, strings.Repeat("0", 64), p.Gzip, "the upload is damaged: its SHA-256 is " + p.Hash},
-		{"cut short", func(string) {}, p.Hash, p.Gzip[:len(p.Gzip)/2], "unexpected end of file"},
+		{"damaged on the way", func(string) {}, strings.Repeat("0", 64), p.Gzip(), "the upload is damaged: its SHA-256 is " + p.Hash},
+		{"cut short", func(string) {}, p.Hash, p.Gzip()[:len(p.Gzip())/2], "unexpected end of file"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			home := t.TempDir()
@@ -163,7 +163,7 @@ func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, ".cache"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := login(t, "sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip))
+	out := login(t, "sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip()))
 	if want := filepath.Join(home, "run/ddbproxy/relay-"+p.Hash); !strings.Contains(out, "uploaded "+want) {
 		t.Errorf("upload: %q, want it at %s", out, want)
 	}

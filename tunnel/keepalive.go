@@ -57,9 +57,9 @@ func keepalive(l *link, done <-chan struct{}) error {
 	after, normal := l.host.aliveTimes()
 	noAnswer := fmt.Errorf("%w for %g s", errNoAnswer, (after + normal).Seconds())
 	wait, reason := normal, noAnswer
-	sent := time.Now() // of the probe under way, zero for none; the first measures the way
-	l.work.Go(func() { probe(l.Client, answered) })
-	began, both := sent, clocks{wall: sent}
+	var sent time.Time // of the probe under way, zero for none
+	began := time.Now()
+	both := clocks{wall: began}
 	for {
 		now, doubt := time.Time{}, error(nil)
 		select {
@@ -69,6 +69,14 @@ func keepalive(l *link, done <-chan struct{}) error {
 			l.measured(at.Sub(sent))
 			sent, wait, reason = time.Time{}, normal, noAnswer
 			continue
+		case <-l.conn.spoke:
+			// sshd tells its host keys at first, and what it says next waits until
+			// they are acknowledged (Nagle), which our kernel puts off by 40 ms
+			// unless a packet of ours takes the acknowledgement along. The probe
+			// also measures the way.
+			if now = time.Now(); l.rtt.Load() > 0 {
+				continue
+			}
 		case <-network:
 			if had && !hasAddress(l.local()) {
 				return errMoved
@@ -84,7 +92,7 @@ func keepalive(l *link, done <-chan struct{}) error {
 			wait, reason = min(wait, wakeWait), doubt
 		}
 		switch {
-		case sent.IsZero() && (doubt != nil || l.conn.quiet() > after):
+		case sent.IsZero() && (doubt != nil || l.rtt.Load() == 0 || l.conn.quiet() > after):
 			sent = now
 			l.work.Go(func() { probe(l.Client, answered) }) // ends with its answer or with l
 		case !sent.IsZero() && now.Sub(sent) > wait && l.conn.quiet() > wait:

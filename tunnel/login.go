@@ -69,7 +69,7 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *f
 	}
 	sc, chans, reqs, err := ssh.NewClientConn(conn, h.addr(), config)
 	if err == nil {
-		return ssh.NewClient(sc, chans, reqs), nil
+		return ssh.NewClient(sc, chans, overheard(reqs, conn.spoke)), nil
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -82,6 +82,19 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *f
 		err = failedLogin(conn, auth, keys.seen, err)
 	}
 	return nil, err
+}
+
+// overheard passes the server's requests on and tells of them.
+func overheard(reqs <-chan *ssh.Request, told chan<- struct{}) <-chan *ssh.Request {
+	out := make(chan *ssh.Request)
+	go func() { // ends with the connection
+		defer close(out)
+		for r := range reqs {
+			notify(told)
+			out <- r
+		}
+	}()
+	return out
 }
 
 // failedLogin words why a handshake failed that nobody here has stopped. known

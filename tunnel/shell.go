@@ -47,60 +47,73 @@ func (s sshShell) String() string                    { return s.host.String() }
 func (s sshShell) patience() time.Duration           { return relayTimeout }
 func (s sshShell) refused(error, bool, error) *Error { return nil }
 
+// errNoPrograms tells that the server refuses exec requests.
+var errNoPrograms = errors.New("the bastion runs no program for this account")
+
 func (s sshShell) start(command string) (remote, error) {
-	session, err := s.newSession()
+	ch, reqs, err := s.openSession()
 	if err != nil {
 		return nil, err
 	}
-	p := &execPipe{session: session, link: s.link, ended: make(chan struct{})}
-	if p.in, err = session.StdinPipe(); err == nil {
-		p.out, err = session.StdoutPipe()
-	}
-	session.Stderr = &p.stderr
-	if err == nil {
-		err = session.Start(command)
+	p := &execPipe{Channel: ch, link: s.link, ended: make(chan struct{})}
+	p.work.Go(func() { p.listen(reqs) })
+	p.work.Go(func() { io.Copy(&p.stderr, ch.Stderr()) }) // ends with the channel
+	// The answer is no round trip of its own: with it comes the window, without
+	// which nothing can be written (0 at first in sshd).
+	ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	if err == nil && !ok {
+		err = errNoPrograms
 	}
 	if err != nil {
-		session.Close()
+		ch.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// newSession opens a session. With MaxSessions 1 sshd refuses it until it has
-// cleaned up after the one before, which takes it a moment.
-func (s sshShell) newSession() (*ssh.Session, error) {
+// openSession opens a channel for a program. With MaxSessions 1 sshd refuses it
+// until it has cleaned up after the one before, which takes it a moment.
+func (l *link) openSession() (ssh.Channel, <-chan *ssh.Request, error) {
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
-		session, err := s.NewSession()
+		ch, reqs, err := l.OpenChannel("session", nil)
 		var refused *ssh.OpenChannelError
 		if err == nil || !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed || pause > 500*time.Millisecond {
-			return session, err
+			return ch, reqs, err
 		}
 		select {
 		case <-time.After(pause):
-		case <-s.gone:
-			return nil, err
+		case <-l.gone:
+			return nil, nil, err
 		}
 	}
 }
 
-// execPipe is a remote by an ssh session.
+// execPipe is a remote by an exec request.
 type execPipe struct {
-	in      io.WriteCloser
-	out     io.Reader
-	stderr  tail
-	session *ssh.Session
-	link    *link
-	once    sync.Once
-	ended   chan struct{} // closed when the output has ended
+	ssh.Channel
+	link   *link
+	stderr tail
+	once   sync.Once
+	ended  chan struct{} // closed when the output has ended
+
+	work   sync.WaitGroup
+	exited bool // valid after work
 }
 
-func (p *execPipe) Write(b []byte) (int, error) { return p.in.Write(b) }
-func (p *execPipe) CloseWrite() error           { return p.in.Close() }
-func (p *execPipe) said() string                { return p.stderr.String() }
+// listen hears how the program ends; the channel's end ends it.
+func (p *execPipe) listen(reqs <-chan *ssh.Request) {
+	for req := range reqs {
+		p.exited = p.exited || req.Type == "exit-status" || req.Type == "exit-signal"
+		if req.WantReply {
+			req.Reply(false, nil)
+		}
+	}
+}
+
+func (p *execPipe) said() string { return p.stderr.String() }
 
 func (p *execPipe) Read(b []byte) (int, error) {
-	n, err := p.out.Read(b)
+	n, err := p.Channel.Read(b)
 	if err != nil {
 		p.once.Do(func() { close(p.ended) })
 	}
@@ -117,15 +130,14 @@ func (p *execPipe) hasEnded() bool {
 }
 
 func (p *execPipe) wait() error {
-	err := p.session.Wait()
-	var exit *ssh.ExitError
-	if errors.As(err, &exit) {
-		return nil
+	p.work.Wait()
+	if !p.exited {
+		return errors.New("it ended without an exit status")
 	}
-	return err
+	return nil
 }
 
-// Close asks for the end of the session. A dead peer would hold that message,
+// Close asks for the end of the program. A dead peer would hold that message,
 // and a hung program its answer: then the connection is cut.
 func (p *execPipe) Close() error {
 	cut := time.AfterFunc(time.Second, func() {
@@ -133,7 +145,7 @@ func (p *execPipe) Close() error {
 			p.link.conn.Close()
 		}
 	})
-	err := p.session.Close()
+	err := p.Channel.Close()
 	if p.hasEnded() {
 		cut.Stop()
 	}

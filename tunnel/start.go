@@ -106,6 +106,9 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
 	far, err := sh.start(command)
+	if errors.Is(err, errNoPrograms) {
+		return nil, &Error{Kind: KindRelay, Host: sh.String(), Err: err, Hint: "use --carrier forward, or an account that may run ddbproxy-relay"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run the relay: %w", err)
 	}
@@ -142,6 +145,7 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 	defer stop()
 	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
 	defer stalled.Stop()
+	packed := p.Gzip()
 	far, err := sh.start(uploadCommand(p.Hash))
 	if err != nil {
 		return err
@@ -150,7 +154,7 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 	go func() { // ends with the program at the latest: its input is closed then
 		defer close(sent)
 		// A program that ends early says why; that its input broke is no news.
-		_, _ = io.Copy(far, &progressReader{r: bytes.NewReader(p.Gzip), total: int64(len(p.Gzip)), report: func(done, total int64) {
+		_, _ = io.Copy(far, &progressReader{r: bytes.NewReader(packed), total: int64(len(packed)), report: func(done, total int64) {
 			stalled.Reset(uploadStall)
 			if c.Progress != nil {
 				c.Progress(done, total)
@@ -171,7 +175,7 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 		return fmt.Errorf("%w: %s", errRefused, relay.Printable(m[1], 300))
 	}
 	if m := uploadedLine.FindStringSubmatch(said); m != nil {
-		c.log().Info("relay uploaded", "path", m[1], "bytes", len(p.Gzip))
+		c.log().Info("relay uploaded", "path", m[1], "bytes", len(packed))
 		return nil
 	}
 	if broken != nil {

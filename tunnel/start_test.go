@@ -187,7 +187,9 @@ func TestInterruptedUploadIsNoTunnel(t *testing.T) {
 		return 127
 	}
 	c := sc.client(t)
-	c.Program = func(string, string) *Program { return &Program{Gzip: make([]byte, 4<<20), Hash: "00"} }
+	c.Program = func(string, string) *Program {
+		return &Program{Hash: "00", Gzip: func() []byte { return make([]byte, 4<<20) }}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	err := c.Start(ctx)
@@ -195,5 +197,19 @@ func TestInterruptedUploadIsNoTunnel(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || e.Permanent() {
 		t.Errorf("Start = %v, want a passing error", err)
+	}
+}
+
+// A server that refuses exec requests may still forward.
+func TestServerThatRunsNoProgram(t *testing.T) {
+	sc := newScene(t)
+	sc.bastion.NoExec, sc.bastion.Forward = true, true
+	c := sc.client(t)
+	start(t, c)
+	if st := c.Status(); st.Carrier != CarrierForward || !strings.Contains(st.Reason, "the bastion runs no program for this account") {
+		t.Errorf("carrier %s, reason %q", st.Carrier, st.Reason)
+	}
+	if err := ping(t.Context(), c); err != nil {
+		t.Error(err)
 	}
 }

@@ -13,9 +13,12 @@ type watchedConn struct {
 	heard  atomic.Int64 // time since start, in nanoseconds, of the last read
 	silent atomic.Bool  // closed because nothing was heard
 	start  time.Time
+	spoke  chan struct{} // told of the server's global requests
 }
 
-func watch(c net.Conn) *watchedConn { return &watchedConn{Conn: c, start: time.Now()} }
+func watch(c net.Conn) *watchedConn {
+	return &watchedConn{Conn: c, start: time.Now(), spoke: make(chan struct{}, 1)}
+}
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)

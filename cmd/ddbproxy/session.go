@@ -262,5 +262,5 @@ func relayProgram(goos, goarch string) *tunnel.Program {
 	if p == nil {
 		return nil
 	}
-	return &tunnel.Program{Gzip: p.Gzip, Hash: p.Hash}
+	return &tunnel.Program{Hash: p.Hash, Gzip: p.Gzip}
 }

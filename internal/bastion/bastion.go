@@ -37,6 +37,8 @@ type Server struct {
 	Forward bool
 	// Exec replaces what an exec request does, in tests; nil runs the relay.
 	Exec func(command string, ch ssh.Channel) (exitStatus int)
+	// NoExec refuses exec requests, as a server does that only forwards.
+	NoExec bool
 	// Login changes how accounts log in, in tests; nil is by key.
 	Login func(*ssh.ServerConfig)
 	// Logger gets a line a login; nil discards.
@@ -168,7 +170,7 @@ func (s *Server) session(ctx context.Context, c ssh.NewChannel) {
 	started := false
 	for req := range reqs {
 		var exec struct{ Command string }
-		if req.Type != "exec" || started || ssh.Unmarshal(req.Payload, &exec) != nil {
+		if req.Type != "exec" || s.NoExec || started || ssh.Unmarshal(req.Payload, &exec) != nil {
 			req.Reply(false, nil)
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,8 +22,8 @@ var files embed.FS
 
 // Program is a relay as it is uploaded.
 type Program struct {
-	Gzip []byte // the program, compressed
-	Hash string // hex SHA-256 of the program itself
+	Hash string        // hex SHA-256 of the program itself
+	Gzip func() []byte // the program, compressed: read or made when it is asked for
 }
 
 var (
@@ -39,25 +39,30 @@ func For(goos, goarch string) *Program {
 	key := goos + "-" + goarch
 	p, known := cache[key]
 	if !known {
-		p = find(goos, goarch)
+		if p = embedded(key); p == nil && key == runtime.GOOS+"-"+runtime.GOARCH {
+			p = beside()
+		}
 		cache[key] = p
 	}
 	return p
 }
 
-func find(goos, goarch string) *Program {
-	name := "bin/ddbproxy-relay-" + goos + "-" + goarch
-	if packed, err := files.ReadFile(name + ".gz"); err == nil {
-		// Hashing the unpacked program takes a tenth of a second, at every
-		// connect: make has done it.
-		if hash, err := files.ReadFile(name + ".sha256"); err == nil {
-			return &Program{Gzip: packed, Hash: strings.TrimSpace(string(hash))}
-		}
-		return unpacked(packed)
-	}
-	if goos != runtime.GOOS || goarch != runtime.GOARCH {
+// embedded finds a relay that make has built. Its hash is asked for at every
+// connect, and takes a tenth of a second: so make has done that too.
+func embedded(key string) *Program {
+	name := "bin/ddbproxy-relay-" + key
+	hash, err := files.ReadFile(name + ".sha256")
+	if _, missing := fs.Stat(files, name+".gz"); err != nil || missing != nil {
 		return nil
 	}
+	return &Program{Hash: strings.TrimSpace(string(hash)), Gzip: func() []byte {
+		packed, _ := files.ReadFile(name + ".gz") // it is there
+		return packed
+	}}
+}
+
+// beside finds the relay in the directory of the running program.
+func beside() *Program {
 	self, err := os.Executable()
 	if err != nil {
 		return nil
@@ -66,22 +71,12 @@ func find(goos, goarch string) *Program {
 	if err != nil {
 		return nil
 	}
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	w.Write(program)
-	w.Close()
-	return unpacked(packed.Bytes())
-}
-
-// unpacked hashes what gzip will restore, the very bytes that will run.
-func unpacked(packed []byte) *Program {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil
-	}
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return nil
-	}
-	return &Program{Gzip: packed, Hash: hex.EncodeToString(h.Sum(nil))}
+	sum := sha256.Sum256(program)
+	return &Program{Hash: hex.EncodeToString(sum[:]), Gzip: func() []byte {
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		w.Write(program)
+		w.Close()
+		return packed.Bytes()
+	}}
 }
