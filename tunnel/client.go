@@ -63,6 +63,7 @@ type Client struct {
 	keys   *keyring        // shared by the bastions of a Group
 	doubts doubts          // which addresses of a name to try last
 	moved  chan<- struct{} // told of each change, for a Group
+	spread func()          // told when new connections go further ways
 
 	mu      sync.Mutex
 	current *session // nil while down

@@ -23,12 +23,13 @@ type link struct {
 	gone chan struct{} // closed when the connection is over
 	err  error         // why; valid after gone
 	rtt  atomic.Int64  // nanoseconds to the far end and back, 0: not yet known
+	full chan struct{} // told when a channel's window was used up
 	work sync.WaitGroup
 }
 
 // attend watches over the connection: gone tells its end, rtt its length.
 func (l *link) attend() {
-	l.gone = make(chan struct{})
+	l.gone, l.full = make(chan struct{}), make(chan struct{}, 1)
 	stop := make(chan struct{})
 	lost := make(chan error, 2) // one for each of those who wait below
 	l.work.Go(func() { lost <- keepalive(l, stop) })
@@ -75,6 +76,13 @@ func (l *link) local() net.IP {
 		return a.IP
 	}
 	return nil
+}
+
+// look notes what a channel carried.
+func (l *link) look(f *flow, n int) {
+	if f.full(n, time.Now(), time.Duration(l.rtt.Load())) {
+		notify(l.full)
+	}
 }
 
 // measured takes one more measurement of the round trip into account, as TCP

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -28,6 +29,7 @@ type session struct {
 	server  string
 	link    *link         // nil with an ssh command
 	relay   *runningRelay // nil: forward
+	stripes *stripes      // it and those beside it; nil: forward
 	carrier Carrier
 	reason  string // why forward, in auto
 
@@ -43,7 +45,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		return begin(&session{server: c.Destination, relay: r, carrier: CarrierRelay}), nil
+		return begin(&session{server: c.Destination, relay: r, stripes: c.newStripes(r, nil), carrier: CarrierRelay}), nil
 	}
 	h, err := c.lookup().resolve(ctx, c.Destination)
 	if err != nil {
@@ -69,6 +71,7 @@ func (c *Client) load(ctx context.Context, l *link) (*session, error) {
 		switch {
 		case err == nil:
 			s.relay, s.carrier = r, CarrierRelay
+			s.stripes = c.newStripes(r, l)
 		case c.Carrier == CarrierRelay || !isPermanent(err):
 			return nil, err
 		default:
@@ -97,12 +100,15 @@ const settle = 100 * time.Millisecond
 
 // run waits for the end of the carrier or of what it stands on.
 func (s *session) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
 	var gone, ended <-chan struct{}
 	if s.link != nil {
 		gone = s.link.gone
 	}
 	if s.relay != nil {
 		ended = s.relay.Done()
+		work.Go(func() { s.stripes.run(ctx) })
 	}
 	select {
 	case <-gone:
@@ -112,8 +118,10 @@ func (s *session) run() {
 		case <-time.After(settle):
 		}
 	}
+	cancel()
+	work.Wait()
 	if s.relay != nil {
-		s.relay.Close()
+		s.stripes.close()
 	}
 	if s.alive() || s.link == nil {
 		s.err = s.relay.ended()
@@ -157,11 +165,8 @@ func (s *session) distance() time.Duration {
 // dial opens one connection, early where the carrier can. relay.ErrClosed means
 // that the session is over.
 func (s *session) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
-	switch {
-	case s.relay != nil && early:
-		return s.relay.DialEarly(ctx, network, addr)
-	case s.relay != nil:
-		return s.relay.DialContext(ctx, network, addr)
+	if s.relay != nil {
+		return s.stripes.dial(ctx, network, addr, early)
 	}
 	conn, err := s.link.DialContext(ctx, network, addr)
 	var refused *ssh.OpenChannelError

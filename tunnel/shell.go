@@ -98,6 +98,8 @@ type execPipe struct {
 
 	work   sync.WaitGroup
 	exited bool // valid after work
+
+	up, down flow
 }
 
 // listen hears how the program ends; the channel's end ends it.
@@ -112,8 +114,15 @@ func (p *execPipe) listen(reqs <-chan *ssh.Request) {
 
 func (p *execPipe) said() string { return p.stderr.String() }
 
+func (p *execPipe) Write(b []byte) (int, error) {
+	n, err := p.Channel.Write(b)
+	p.link.look(&p.up, n)
+	return n, err
+}
+
 func (p *execPipe) Read(b []byte) (int, error) {
 	n, err := p.Channel.Read(b)
+	p.link.look(&p.down, n)
 	if err != nil {
 		p.once.Do(func() { close(p.ended) })
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,6 +28,8 @@ type Client struct {
 	mu     sync.Mutex
 	closed bool
 	open   sync.WaitGroup // the streams' goroutines
+
+	streams atomic.Int32
 }
 
 const (
@@ -117,6 +120,9 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 	return c, nil
 }
 
+// Streams is how many connections are open or being opened.
+func (c *Client) Streams() int { return int(c.streams.Load()) }
+
 // Done is closed when the connection to the relay is gone.
 func (c *Client) Done() <-chan struct{} { return c.conn.done }
 
@@ -172,7 +178,12 @@ func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error
 	// The stream outlives ctx, so the request may not be bound to it.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := newStream(addr, cancel, c.gone)
-	if !c.launch(func() { c.carry(streamCtx, s) }) {
+	c.streams.Add(1)
+	if !c.launch(func() {
+		defer c.streams.Add(-1)
+		c.carry(streamCtx, s)
+	}) {
+		c.streams.Add(-1)
 		cancel()
 		return nil, ErrClosed
 	}

@@ -1,0 +1,176 @@
+package tunnel
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// channelWindow is what an ssh channel carries in a round trip at most: the
+	// fixed window of x/crypto/ssh on our side, CHAN_SES_WINDOW_DEFAULT in sshd.
+	channelWindow = 2 << 20
+	// maxStripes keeps well below sshd's MaxSessions, which is 10 by default.
+	maxStripes = 4
+	// stripeCalm is how long after the last rush the further relays stay.
+	stripeCalm = 5 * time.Minute
+	stripeLook = 20 * time.Second
+)
+
+// stripes are the relays on one ssh connection. Where a channel's window is what
+// limits the flow, further relays are started, each with a channel of its own,
+// and connections are spread over them.
+type stripes struct {
+	more   func(context.Context) (*runningRelay, error) // starts a relay
+	full   <-chan struct{}                              // a channel's window was used up
+	spread func()                                       // told that new connections go further ways
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	relays []*runningRelay // the first lasts as long as the session
+	calm   bool            // new connections take the first alone
+}
+
+// newStripes are r alone for now, and for good without a link.
+func (c *Client) newStripes(r *runningRelay, l *link) *stripes {
+	st := &stripes{relays: []*runningRelay{r}, spread: c.spread, log: c.log()}
+	if l != nil {
+		st.full = l.full
+		st.more = func(ctx context.Context) (*runningRelay, error) { return c.startRelay(ctx, sshShell{l}) }
+	}
+	return st
+}
+
+// dial opens a connection by the relay that has the fewest.
+func (st *stripes) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
+	for {
+		r, first := st.pick()
+		dial := r.DialContext
+		if early {
+			dial = r.DialEarly
+		}
+		conn, err := dial(ctx, network, addr)
+		if !isLost(err) || first {
+			return conn, err
+		}
+		st.drop(r) // the session is well without it
+	}
+}
+
+func (st *stripes) pick() (r *runningRelay, first bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	best := st.relays[0]
+	for _, r := range st.relays[1:] {
+		if !st.calm && r.Streams() < best.Streams() {
+			best = r
+		}
+	}
+	return best, best == st.relays[0]
+}
+
+func (st *stripes) drop(r *runningRelay) {
+	st.mu.Lock()
+	st.relays = slices.DeleteFunc(st.relays, func(other *runningRelay) bool { return other == r })
+	st.mu.Unlock()
+	r.Close()
+}
+
+// run adds relays when they are needed and takes them away when they are not,
+// until ctx ends.
+func (st *stripes) run(ctx context.Context) {
+	look := time.NewTicker(stripeLook)
+	defer look.Stop()
+	most := maxStripes
+	var rush time.Time
+	for {
+		select {
+		case <-st.full:
+			rush = time.Now()
+			if st.widen(ctx, most) {
+				continue
+			}
+			most = 0 // refused once is refused
+		case <-look.C:
+			if time.Since(rush) > stripeCalm {
+				st.narrow()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// widen makes it most relays, and reports whether all of them could be started.
+func (st *stripes) widen(ctx context.Context, most int) bool {
+	st.mu.Lock()
+	st.calm = false
+	count := len(st.relays)
+	st.mu.Unlock()
+	added := count
+	var err error
+	for ; added < most && err == nil; added++ {
+		var r *runningRelay
+		if r, err = st.more(ctx); err == nil {
+			st.mu.Lock()
+			st.relays = append(st.relays, r)
+			st.mu.Unlock()
+		}
+	}
+	if err != nil {
+		added--
+		st.log.Info("no further relay beside the first", "err", err)
+	}
+	if added > count {
+		st.log.Info("one channel is too narrow for this distance", "relays", added)
+		if st.spread != nil {
+			st.spread()
+		}
+	}
+	return err == nil
+}
+
+// narrow lets the further relays go, each when its last connection has ended.
+func (st *stripes) narrow() {
+	st.mu.Lock()
+	st.calm = true
+	var idle []*runningRelay
+	for _, r := range st.relays[1:] {
+		if r.Streams() == 0 {
+			idle = append(idle, r)
+		}
+	}
+	st.mu.Unlock()
+	for _, r := range idle {
+		st.drop(r)
+	}
+}
+
+// close ends all relays.
+func (st *stripes) close() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, r := range st.relays {
+		r.Close()
+	}
+}
+
+// flow tells by what one direction of a channel carries whether its window is
+// the limit.
+type flow struct {
+	since time.Time
+	bytes int
+}
+
+// full takes n more bytes into account. It reports whether most of a window was
+// used within one round trip; 0 is one that is not known.
+func (f *flow) full(n int, now time.Time, rtt time.Duration) bool {
+	if now.Sub(f.since) > rtt {
+		f.since, f.bytes = now, 0
+	}
+	f.bytes += n
+	return rtt > 0 && f.bytes > channelWindow*3/4
+}

@@ -1,0 +1,163 @@
+package tunnel
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+func TestFlowIsFullWhenMostOfAWindowPassesInARoundTrip(t *testing.T) {
+	const rtt = 100 * time.Millisecond
+	start := time.Now()
+	for _, tc := range []struct {
+		name   string
+		rtt    time.Duration
+		pieces int // of 64 KiB
+		every  time.Duration
+		want   bool
+	}{
+		{"a window a round trip", rtt, 64, rtt / 32, true},
+		{"half of it", rtt, 64, rtt / 16, false},
+		{"a burst of less", rtt, 20, 0, false},
+		{"a burst of a window", rtt, 32, 0, true},
+		{"distance unknown", 0, 64, 0, false},
+	} {
+		var f flow
+		full := false
+		for i := range tc.pieces {
+			full = f.full(64<<10, start.Add(time.Duration(i)*tc.every), tc.rtt) || full
+		}
+		if full != tc.want {
+			t.Errorf("%s: full = %v, want %v", tc.name, full, tc.want)
+		}
+	}
+}
+
+// rush sends more than a window to and fro.
+func rush(t *testing.T, c *Client) {
+	t.Helper()
+	conn, err := c.DialContext(t.Context(), "tcp", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sent := bytes.Repeat([]byte("0123456789abcdef"), channelWindow/8) // two of them
+	go conn.Write(sent)
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(conn, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Error("what came back is not what was sent")
+	}
+}
+
+// distant is a client whose bastion seems to be a minute away.
+func distant(t *testing.T, c *Client) *session {
+	t.Helper()
+	start(t, c)
+	s := c.current
+	until(t, func() bool { return s.distance() > 0 })
+	s.link.rtt.Store(int64(time.Minute))
+	return s
+}
+
+func (st *stripes) count() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.relays)
+}
+
+func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = relays.run
+	c := sc.client(t)
+	spread := make(chan struct{}, 1)
+	c.spread = func() { notify(spread) }
+	s := distant(t, c)
+	if n := relays.runs.Load(); n != 1 {
+		t.Fatalf("%d relays before the rush", n)
+	}
+	rush(t, c)
+	<-spread
+	if n := relays.runs.Load(); n != maxStripes {
+		t.Errorf("%d relays after the rush, want %d", n, maxStripes)
+	}
+	var conns []net.Conn
+	for range 2 * maxStripes {
+		conn, err := c.DialContext(t.Context(), "tcp", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	for i, r := range s.stripes.relays {
+		if n := r.Streams(); n != 2 {
+			t.Errorf("relay %d has %d connections, want 2", i, n)
+		}
+	}
+
+	// One that ends takes its own connections along, and no more.
+	relays.mu.Lock()
+	relays.ends[1]()
+	relays.mu.Unlock()
+	ok := 0
+	for _, conn := range conns {
+		if echoed(conn) == nil {
+			ok++
+		}
+	}
+	if ok != 2*(maxStripes-1) {
+		t.Errorf("%d connections live on, want %d", ok, 2*(maxStripes-1))
+	}
+	for range 2 * maxStripes {
+		if err := ping(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}
+	if c.current != s {
+		t.Error("the session was replaced")
+	}
+
+	// When they are not needed any more they go.
+	for _, conn := range conns {
+		conn.Close()
+	}
+	until(t, func() bool { s.stripes.narrow(); return s.stripes.count() == 1 })
+	if err := ping(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server may allow a single session, as MaxSessions does.
+func TestNarrowChannelStaysAloneWhereTheServerAllowsNoOther(t *testing.T) {
+	sc := newScene(t)
+	var once sync.Once
+	var asked atomic.Int32
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		status := 1
+		asked.Add(1)
+		once.Do(func() { status = relays.run(command, ch) })
+		return status
+	}
+	c := sc.client(t)
+	s := distant(t, c)
+	rush(t, c)
+	until(t, func() bool { return asked.Load() > 1 })
+	rush(t, c)
+	if n := s.stripes.count(); n != 1 || c.current != s {
+		t.Errorf("%d relays, session replaced: %v", n, c.current != s)
+	}
+	if err := ping(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+}
