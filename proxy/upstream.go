@@ -27,7 +27,7 @@ func (s *Server) newTransport() *http.Transport {
 	return &http.Transport{
 		DialTLSContext:      s.dialUpstream,
 		DisableCompression:  true,
-		MaxIdleConnsPerHost: 64,
+		MaxIdleConnsPerHost: 512,
 		IdleConnTimeout:     idleTimeout,
 	}
 }
