@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// benchStream gives a client, its relay and the address of an echo behind it.
-func benchStream(b *testing.B) (*Client, string) {
+// benchStream gives a client, its relay and the address of what serve makes behind it.
+func benchStream(b *testing.B, serve func(net.Conn)) (*Client, string) {
 	near, far := duplex(b)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,7 +21,7 @@ func benchStream(b *testing.B) (*Client, string) {
 			if err != nil {
 				return
 			}
-			go echo(c)
+			go serve(c)
 		}
 	}()
 	go (&Server{Allow: allowAll}).Serve(context.Background(), far)
@@ -34,7 +34,7 @@ func benchStream(b *testing.B) (*Client, string) {
 }
 
 func BenchmarkDial(b *testing.B) {
-	c, target := benchStream(b)
+	c, target := benchStream(b, echo)
 	b.ReportAllocs()
 	for b.Loop() {
 		conn, err := c.DialContext(context.Background(), "tcp", target)
@@ -46,7 +46,7 @@ func BenchmarkDial(b *testing.B) {
 }
 
 func BenchmarkStreamBytes(b *testing.B) {
-	c, target := benchStream(b)
+	c, target := benchStream(b, echo)
 	conn, err := c.DialContext(context.Background(), "tcp", target)
 	if err != nil {
 		b.Fatal(err)
@@ -58,5 +58,29 @@ func BenchmarkStreamBytes(b *testing.B) {
 	for b.Loop() {
 		conn.Write(buf)
 		io.ReadFull(conn, buf)
+	}
+}
+
+// BenchmarkStreamDown is a large answer, read as TLS reads it.
+func BenchmarkStreamDown(b *testing.B) {
+	c, target := benchStream(b, func(conn net.Conn) {
+		for page := make([]byte, 1<<20); ; {
+			if _, err := conn.Write(page); err != nil {
+				return
+			}
+		}
+	})
+	conn, err := c.DialContext(context.Background(), "tcp", target)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	record := make([]byte, 16<<10)
+	b.SetBytes(int64(len(record)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := io.ReadFull(conn, record); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -22,12 +22,9 @@ type Client struct {
 	conn *pipeConn
 	h2   *http.ClientConn
 
-	life context.Context // ends with Close
-	end  context.CancelFunc
-
 	mu     sync.Mutex
 	closed bool
-	open   sync.WaitGroup // the streams' goroutines
+	open   sync.WaitGroup // goroutines
 
 	streams atomic.Int32
 }
@@ -80,7 +77,7 @@ func (e *HelloError) Unwrap() error { return e.Err }
 // must end a blocked Read and Write. ctx bounds the hello only. The Client
 // owns rw from here on, and closes it on error too.
 func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Client, error) {
-	br := bufio.NewReaderSize(rw, copyBuffer)
+	br := bufio.NewReaderSize(rw, helloBuffer)
 	c := &Client{conn: newPipeConn(br, rw)}
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
@@ -111,7 +108,6 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 			PingTimeout:               clientPingWait,
 		},
 	}
-	c.life, c.end = context.WithCancel(context.Background())
 	c.h2, err = transport.NewClientConn(ctx, "http", "relay:80")
 	if err != nil {
 		c.conn.Close()
@@ -126,12 +122,11 @@ func (c *Client) Streams() int { return int(c.streams.Load()) }
 // Done is closed when the connection to the relay is gone.
 func (c *Client) Done() <-chan struct{} { return c.conn.done }
 
-// Close ends all streams and waits for their goroutines.
+// Close ends all streams.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.end()
 	c.h2.Close()
 	err := c.conn.Close()
 	c.open.Wait()
@@ -177,14 +172,11 @@ func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error
 	}
 	// The stream outlives ctx, so the request may not be bound to it.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := newStream(addr, cancel, c.gone)
 	c.streams.Add(1)
-	if !c.launch(func() {
-		defer c.streams.Add(-1)
-		c.carry(streamCtx, s)
-	}) {
-		c.streams.Add(-1)
-		cancel()
+	s := newStream(addr, cancel, func() { c.streams.Add(-1) })
+	s.gone, s.lost = c.gone, c.lost
+	if !c.launch(func() { c.carry(streamCtx, s) }) {
+		s.Close()
 		return nil, ErrClosed
 	}
 	return s, nil
@@ -213,9 +205,7 @@ func (c *Client) launch(f func()) bool {
 	return true
 }
 
-// carry runs one stream from its CONNECT to its end: it sends the request,
-// whose body is what the stream's owner writes, then copies the answer to
-// where the owner reads.
+// carry sends a stream's CONNECT and hears the answer to it.
 func (c *Client) carry(ctx context.Context, s *stream) {
 	resp, err := c.h2.RoundTrip((&http.Request{
 		Method:        http.MethodConnect,
@@ -225,28 +215,14 @@ func (c *Client) carry(ctx context.Context, s *stream) {
 		Body:          s.upBody,
 		ContentLength: -1,
 	}).WithContext(ctx))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = refusal(s.target, resp)
-	} else if err != nil {
-		err = c.lost(err)
+	switch {
+	case err != nil:
+		s.answer(nil, c.lost(err))
+	case resp.StatusCode != http.StatusOK:
+		s.answer(nil, refusal(s.target, resp))
+	default:
+		s.answer(resp.Body, nil)
 	}
-	s.refusal = err
-	close(s.answered)
-	if err != nil {
-		s.end(err)
-		return
-	}
-	// A stream that nobody reads must not hold up Close.
-	stop := context.AfterFunc(c.life, func() { s.end(ErrClosed) })
-	defer stop()
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	_, err = io.CopyBuffer(onlyWriter{s.downIn}, resp.Body, *buf)
-	resp.Body.Close()
-	if err != nil {
-		err = c.lost(err)
-	}
-	s.end(err)
 }
 
 // lost tells a broken connection to the relay from one broken stream. After

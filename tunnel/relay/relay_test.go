@@ -304,22 +304,52 @@ func TestHalfClosedStreamEndsWithItsClient(t *testing.T) {
 	}
 }
 
-func TestReadDeadlineLeavesTheStreamUsable(t *testing.T) {
+// Large answers are read in large pieces, of whatever size the reader's are.
+func TestReaderGetsEveryByteOfARush(t *testing.T) {
+	want := make([]byte, 3<<20)
+	for i := range want {
+		want[i] = byte(i * 31 >> 7)
+	}
+	c := pair(t, &Server{Allow: allowAll})
+	target := listen(t, func(conn net.Conn) {
+		defer conn.Close()
+		conn.Write(want)
+	})
+	for _, size := range []int{1, 517, 16 << 10, 1 << 20} {
+		conn, err := c.DialContext(t.Context(), "tcp", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		for p := make([]byte, size); err == nil; {
+			var n int
+			n, err = conn.Read(p)
+			got = append(got, p[:n]...)
+		}
+		if err != io.EOF || !bytes.Equal(got, want) {
+			t.Errorf("in pieces of %d: %d bytes, %v", size, len(got), err)
+		}
+		conn.Close()
+	}
+}
+
+func TestCloseEndsARead(t *testing.T) {
 	c := pair(t, &Server{Allow: allowAll})
 	conn, err := c.DialContext(t.Context(), "tcp", listen(t, echo))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	conn.SetReadDeadline(time.Unix(1, 0))
-	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("Read = %v, want a deadline error", err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	}()
+	conn.Close()
+	if err := <-ended; err != net.ErrClosed {
+		t.Errorf("Read = %v, want %v", err, net.ErrClosed)
 	}
-	conn.SetReadDeadline(time.Time{})
-	conn.Write([]byte("y"))
-	got := make([]byte, 1)
-	if _, err := io.ReadFull(conn, got); err != nil || got[0] != 'y' {
-		t.Errorf("read %q, %v after the deadline was lifted", got, err)
+	if n := c.Streams(); n != 0 {
+		t.Errorf("%d streams are open", n)
 	}
 }
 

@@ -42,14 +42,14 @@ const (
 	serverPingAfter = 15 * time.Second
 	serverPingWait  = 15 * time.Second
 
-	// copyBuffer is one TLS record and its header, twice.
-	copyBuffer = 32 << 10
+	// helloBuffer is for what comes first, and reading ahead behind it.
+	helloBuffer = 32 << 10
 )
 
 // Serve says hello, serves CONNECT streams over rw until the peer is gone or
 // ctx ends, closes rw and returns. The error is nil when the peer just left.
 func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
-	br := bufio.NewReaderSize(rw, copyBuffer)
+	br := bufio.NewReaderSize(rw, helloBuffer)
 	conn := newPipeConn(br, rw)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -86,9 +86,9 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 			// Uploads: windows as large as ssh's own (2 MiB a channel).
 			MaxReceiveBufferPerConnection: 3 << 20,
 			MaxReceiveBufferPerStream:     2 << 20,
-			// A frame is handed over whole: small ones keep the client's
-			// buffer for each open stream small and take fairer turns.
-			MaxReadFrameSize: 64 << 10,
+			// The client has a buffer of this size for each open stream: no
+			// more than a TLS record needs (RFC 8446, section 5.2).
+			MaxReadFrameSize: 17 << 10,
 			SendPingTimeout:  serverPingAfter,
 			PingTimeout:      serverPingWait,
 		},
@@ -187,10 +187,7 @@ func join(w http.ResponseWriter, r *http.Request, target net.Conn) error {
 // sendUp copies from the client to target and passes its half-close on. A
 // broken stream (reset, tunnel lost) closes target whole.
 func sendUp(target net.Conn, body io.Reader) {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	_, err := io.CopyBuffer(onlyWriter{target}, body, *buf)
-	if err != nil {
+	if err := pump(body, func(p []byte) error { _, err := target.Write(p); return err }); err != nil {
 		target.Close()
 		return
 	}
@@ -203,35 +200,18 @@ func sendUp(target net.Conn, body io.Reader) {
 // response writer keeps up to 4 KiB back otherwise. The error is target's; a
 // client that left is none.
 func sendDown(w io.Writer, rc *http.ResponseController, target net.Conn) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
 	if rc.Flush() != nil {
 		return nil
 	}
-	for {
-		n, err := target.Read(*buf)
-		if n > 0 {
-			if _, werr := w.Write((*buf)[:n]); werr != nil {
-				return nil
-			}
-			if rc.Flush() != nil {
-				return nil
-			}
+	var left error // the client
+	err := pump(target, func(p []byte) error {
+		if _, left = w.Write(p); left == nil {
+			left = rc.Flush()
 		}
-		if err == io.EOF || errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		return left
+	})
+	if left != nil || errors.Is(err, net.ErrClosed) {
+		return nil
 	}
+	return err
 }
-
-// onlyWriter hides ReadFrom: sendfile and splice gain nothing on a stream body
-// and would allocate a buffer a copy.
-type onlyWriter struct{ io.Writer }
-
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, copyBuffer)
-	return &b
-}}
