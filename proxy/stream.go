@@ -17,8 +17,8 @@ var hopByHop = map[string]bool{
 // copyBuffers saves each answer 32 KiB, which is more than all else that it costs.
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// stream writes AWS's answer to the caller as it arrives, byte for byte: X-Amz-Crc32 covers what was on the wire. An
-// error after the header has gone out is for the caller to see as a broken body, never as a short one.
+// stream writes an answer to the caller as it arrives, byte for byte, which X-Amz-Crc32 covers. An error after the header
+// has gone out is for the caller to see as a broken body, never as a short one.
 func stream(w http.ResponseWriter, resp *http.Response) (written int64, err error) {
 	if resp.StatusCode < 200 || resp.StatusCode > 999 { // WriteHeader would panic
 		return 0, fmt.Errorf("the answer's status %d is none", resp.StatusCode)
