@@ -22,6 +22,7 @@ func (s *Server) init() {
 		if s.Logger == nil {
 			s.Logger = slog.New(slog.DiscardHandler)
 		}
+		s.link.log = s.Logger
 		if s.Endpoint != "" {
 			s.endpoint, s.endpointErr = endpoint.Parse(s.Endpoint)
 		}

@@ -22,6 +22,7 @@ type call struct {
 	path    string // what is sent: "/" or the RPC v2 path
 	body    []byte
 	json    bool // the body is JSON, not CBOR
+	gzip    bool // asked for by us, so the answer is unpacked here
 }
 
 // route finds where a request is to go. Service and operation come from X-Amz-Target or the RPC v2 CBOR path, the region

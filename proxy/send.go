@@ -30,6 +30,7 @@ var errNoConnection = errors.New("no connection in time")
 func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash string, creds aws.Credentials) (*http.Response, error) {
 	left := s.hold()
 	pause, resends, redated := time.Duration(0), 0, false
+	c.gzip = s.asksGzip(in.Header, c)
 	for {
 		out, err := s.outgoing(ctx, in, c, bodyHash, creds)
 		if err != nil {
@@ -42,13 +43,17 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 			s.clock.learn(try.resp.Header)
 			// Refused for its date, nothing was carried out: sign again with the time just learnt. boto3 and the CLI
 			// never correct their clock, so the caller cannot mend this.
-			if refused := try.resp.StatusCode == http.StatusBadRequest || try.resp.StatusCode == http.StatusForbidden; !refused ||
-				redated || s.clock.aws().Sub(signed).Abs() < clockStep {
+			if refused := try.resp.StatusCode == http.StatusBadRequest || try.resp.StatusCode == http.StatusForbidden; refused &&
+				!redated && s.clock.aws().Sub(signed).Abs() >= clockStep {
+				redated = true
+				try.resp.Body.Close()
+				continue
+			}
+			if try.err = s.receive(try.resp, c); try.err == nil {
 				return try.resp, nil
 			}
-			redated = true
-			try.resp.Body.Close()
-			continue
+			try.wrote = true
+			c.gzip = c.gzip && !errors.Is(try.err, errUnusable)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -52,6 +52,9 @@ type Server struct {
 	// Hold is how long a request waits for a connection in all; 0 means 20 s, and less than 1 s means 1 s, which a
 	// connection may take. It must stay below 60 s, when botocore sends its request again.
 	Hold time.Duration
+	// Compress is when reads are answered in gzip between AWS and here, for callers who ask for none and get none. Empty
+	// means CompressAuto.
+	Compress Compression
 	// Hosts are Host header values accepted besides those of loopback, with or without a port: the listening addresses.
 	Hosts []string
 	// Logger gets one line a request at debug level; nil discards.
@@ -72,6 +75,8 @@ type Server struct {
 	warming     sync.Once
 	complaint   atomic.Pointer[string] // the provider's last, as logged
 	tunnels     atomic.Int64           // of proxy mode
+	link        meter                  // of CompressAuto
+	unusable    atomic.Bool            // gzip answers are
 	life        context.Context        // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 

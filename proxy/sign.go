@@ -55,6 +55,9 @@ func (s *Server) outgoing(ctx context.Context, in *http.Request, c call, bodyHas
 			r.Header[name] = values
 		}
 	}
+	if c.gzip {
+		r.Header.Set("Accept-Encoding", "gzip")
+	}
 	if err := s.signer.with(creds).SignHTTP(ctx, creds, r, bodyHash, signingName, c.region, s.clock.aws()); err != nil {
 		return nil, fmt.Errorf("sign request for %s: %w", c.host, err)
 	}

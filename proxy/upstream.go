@@ -21,8 +21,9 @@ const (
 type deadlineKey struct{}
 
 // newTransport returns the pool of connections to AWS. DisableCompression, because net/http would ask for gzip where the
-// caller did not and unpack it, and X-Amz-Crc32 covers the bytes on the wire. Proxy stays nil, because HTTPS_PROXY may
-// name this very process. HTTP/1.1, because a non-nil DialTLSContext without ForceAttemptHTTP2 makes it so.
+// caller did not and unpack it, and X-Amz-Crc32 covers the bytes on the wire; Server.Compress minds that. Proxy stays nil,
+// because HTTPS_PROXY may name this very process. HTTP/1.1, because a non-nil DialTLSContext without ForceAttemptHTTP2
+// makes it so.
 func (s *Server) newTransport() *http.Transport {
 	return &http.Transport{
 		DialTLSContext:      s.dialUpstream,

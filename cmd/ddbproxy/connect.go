@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ddbproxy/ddbproxy/proxy"
 	"github.com/ddbproxy/ddbproxy/tunnel"
 )
 
@@ -29,6 +30,7 @@ type connectOptions struct {
 	knownHosts   []string
 	caBundle     string
 	carrier      string
+	compress     string
 	hold         time.Duration
 	verbose      bool
 
@@ -102,6 +104,7 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")
 	f.StringVar(&o.caBundle, "ca-bundle", "", "PEM `file` of certificate authorities for AWS (default: AWS_CA_BUNDLE, else the system's)")
 	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
+	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
 	f.DurationVar(&o.hold, "hold", 20*time.Second, "how long a request waits for a tunnel that is down")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each request, and what the tunnel does")
 }
@@ -110,6 +113,9 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 func (o *connectOptions) check() error {
 	if !slices.Contains([]string{"auto", "relay", "forward"}, o.carrier) {
 		return usageError("auto takes the relay, and forward where none can run", "--carrier %s: not auto, relay or forward", o.carrier)
+	}
+	if !slices.Contains([]proxy.Compression{proxy.CompressAuto, proxy.CompressOn, proxy.CompressOff}, proxy.Compression(o.compress)) {
+		return usageError("auto compresses while large answers arrive slowly", "--compress %s: not auto, on or off", o.compress)
 	}
 	if err := o.checkSSHCommand(); err != nil {
 		return err

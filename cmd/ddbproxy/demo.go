@@ -74,7 +74,7 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 	o.destinations = []string{"dev@" + s.ssh.String()}
 	o.identities, o.knownHosts = []string{s.file("id_ed25519")}, []string{s.file("known_hosts")}
 	o.sshConfig, o.caBundle = s.file("ssh_config"), s.file("ca.pem")
-	o.carrier, o.hold = "relay", 20*time.Second
+	o.carrier, o.compress, o.hold = "relay", "auto", 20*time.Second
 
 	p := &play{c: c, stage: s}
 	p.tell("A bastion, AWS's front door and a small DynamoDB now run inside this process.")

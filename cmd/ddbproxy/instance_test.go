@@ -87,7 +87,7 @@ func (r *region) open(t *testing.T, id string, args ...string) *session {
 	t.Helper()
 	c := &console{in: strings.NewReader(""), out: io.Discard, err: io.Discard, hurry: t.Context()}
 	o := &connectOptions{sshConfig: r.file("ssh_config"), knownHosts: []string{r.file("known_hosts")}, listen: []string{"0"},
-		carrier: "auto", hold: 20e9, program: relayProgram}
+		carrier: "auto", compress: "auto", hold: 20e9, program: relayProgram}
 	if err := errors.Join(o.instance.Set(id), o.target(args)); err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Endpoint:    o.endpoint,
 		RootCAs:     settings.roots,
 		Hold:        o.hold,
+		Compress:    proxy.Compression(o.compress),
 		Logger:      log,
 	}
 	s.tunnel.Moved = s.proxy.Redial

@@ -24,6 +24,8 @@ type sessionStatus struct {
 	Region   string          `json:"region"`
 	Up       bool            `json:"up"` // at least one bastion is
 	Bastions []bastionStatus `json:"bastions"`
+	// Compressing tells that AWS is asked for compressed answers now.
+	Compressing bool `json:"compressing"`
 }
 
 type bastionStatus struct {
@@ -43,7 +45,7 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0]}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Compressing: s.proxy.Compressing()}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
@@ -122,7 +124,11 @@ moment, and 1 when no session is running or one does not answer.`,
 // print shows s for a person.
 func (s sessionStatus) print(w io.Writer, now time.Time) {
 	safe := func(text string) string { return relay.Printable(text, 1000) }
-	fmt.Fprintf(w, "%s  %s\n", safe(s.URL), safe(s.Region))
+	compressing := ""
+	if s.Compressing {
+		compressing = ", answers compressed"
+	}
+	fmt.Fprintf(w, "%s  %s%s\n", safe(s.URL), safe(s.Region), compressing)
 	for _, b := range s.Bastions {
 		name := b.Server
 		if name == "" {

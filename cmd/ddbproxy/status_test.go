@@ -54,7 +54,7 @@ func TestStatusTellsOfASessionThatDoesNotAnswer(t *testing.T) {
 func TestStatusShowsNoControlCharacters(t *testing.T) {
 	l := listenAsSession(t, "8001")
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte(`{"url":"http://localhost:8001","region":"eu\u001b[2J","up":true,"bastions":[` +
+		w.Write([]byte(`{"url":"http://localhost:8001","region":"eu\u001b[2J","up":true,"compressing":true,"bastions":[` +
 			`{"destination":"a\u0007","up":true,"since":"2999-01-01T00:00:00Z","carrier":"\u001b]0;x"},{"destination":"b","error":"\u009b31m\nx"}]}`))
 	})}
 	served := make(chan struct{})
@@ -62,7 +62,7 @@ func TestStatusShowsNoControlCharacters(t *testing.T) {
 	defer func() { s.Close(); <-served }()
 	var stdout, stderr strings.Builder
 	code := run([]string{"status"}, strings.NewReader(""), &stdout, &stderr)
-	want := "http://localhost:8001  eu[2J\n  a  up 0s, ]0;x\n  b  connecting\n    31m x\n"
+	want := "http://localhost:8001  eu[2J, answers compressed\n  a  up 0s, ]0;x\n  b  connecting\n    31m x\n"
 	if code != 0 || stdout.String() != want {
 		t.Errorf("exit code %d, %q, want %q", code, &stdout, want)
 	}

@@ -14,7 +14,7 @@
 //	go s.Serve(edge.Entrance(vpc, "vpce-0123456789abcdef0"))
 //
 // It verifies Signature Version 4 strictly and with no code of package proxy, so that
-// the two cannot share a mistake. It counts what it saw, and Server.Fault makes it
+// the two cannot share a mistake. It compresses long answers for who asks. It counts what it saw, and Server.Fault makes it
 // break connections on demand. It limits no rates, terminates no other service, and
 // cannot verify a client that signs its User-Agent (SDK for Java 1 does).
 package edge

@@ -29,6 +29,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.seen.received(op, vpce, r)
 	a, action := s.handle(now, r, op, vpce, body)
+	a.compress(r.Header.Values("Accept-Encoding"))
 	a.complete(now)
 	s.logger().Debug("request", "op", op, "vpce", vpce, "status", a.status, "bytes", a.body.Len(), "action", int(action))
 	a.send(w, action)

@@ -2,7 +2,6 @@ package tinydb
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"hash/crc32"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // The error types, with the prefixes DynamoDB gives them: its own errors carry the
@@ -25,11 +23,6 @@ const (
 	typeSerialization    = "com.amazon.coral.service#SerializationException"
 	typeUnknownOperation = "com.amazon.coral.service#UnknownOperationException"
 )
-
-// gzipFrom is the body length in bytes from which an answer is compressed for a
-// client that asks for it. The service leaves small bodies plain; its own threshold
-// is not documented.
-const gzipFrom = 1024
 
 // apiError is a refusal as the client will read it.
 type apiError struct {
@@ -63,31 +56,26 @@ func notFound(msg string) *apiError {
 }
 
 // writeError answers with err in DynamoDB's JSON shape.
-func writeError(w http.ResponseWriter, r *http.Request, err error) {
+func writeError(w http.ResponseWriter, err error) {
 	var e *apiError
 	if !errors.As(err, &e) {
 		e = &apiError{http.StatusInternalServerError, typeInternal, err.Error(), nil}
 	}
-	writeAnswer(w, r, e.status, struct {
+	writeAnswer(w, e.status, struct {
 		Type    string          `json:"__type"`
 		Message string          `json:"message,omitempty"`
 		Item    json.RawMessage `json:"Item,omitempty"`
 	}{e.typ, e.msg, e.item})
 }
 
-// writeAnswer sends v with the headers every DynamoDB answer has. The checksum is
-// over the bytes on the wire, so after compression.
-func writeAnswer(w http.ResponseWriter, r *http.Request, status int, v any) {
+// writeAnswer sends v with the headers every DynamoDB answer has.
+func writeAnswer(w http.ResponseWriter, status int, v any) {
 	body, err := marshal(v)
 	if err != nil {
 		// Only a value of ours that cannot be encoded gets here.
 		status, body = http.StatusInternalServerError, []byte(`{"__type":"`+typeInternal+`"}`)
 	}
 	h := w.Header()
-	if len(body) >= gzipFrom && wantsGzip(r.Header.Values("Accept-Encoding")) {
-		body = compress(body)
-		h.Set("Content-Encoding", "gzip")
-	}
 	h.Set("Server", "Server")
 	h.Set("Content-Type", "application/x-amz-json-1.0")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -108,28 +96,6 @@ func marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// wantsGzip reports whether the client named gzip, as SDKs do ("gzip" or a list);
-// "gzip;q=0" is the one way to name it and not mean it.
-func wantsGzip(accept []string) bool {
-	for _, coding := range strings.Split(strings.Join(accept, ","), ",") {
-		name, params, _ := strings.Cut(coding, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			q := strings.ReplaceAll(params, " ", "")
-			return q != "q=0" && !strings.HasPrefix(q, "q=0.0")
-		}
-	}
-	return false
-}
-
-func compress(body []byte) []byte {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	// Writes to a bytes.Buffer do not fail.
-	_, _ = z.Write(body)
-	_ = z.Close()
-	return b.Bytes()
 }
 
 // requestID gives 52 characters of 0-9 and A-V, the shape of the service's own.

@@ -1,8 +1,6 @@
 package tinydb
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -14,12 +12,9 @@ import (
 	"testing"
 )
 
-func answer(db *DB, op, body, acceptEncoding string) *http.Response {
+func answer(db *DB, op, body string) *http.Response {
 	r := httptest.NewRequest("POST", "/", strings.NewReader(body))
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+op)
-	if acceptEncoding != "" {
-		r.Header.Set("Accept-Encoding", acceptEncoding)
-	}
 	w := httptest.NewRecorder()
 	db.ServeHTTP(w, r)
 	return w.Result()
@@ -32,21 +27,17 @@ func TestEveryAnswerCarriesTheServicesHeaders(t *testing.T) {
 		put(t, db, fmt.Sprintf(`{"Artist":{"S":"somebody"},"Year":{"N":"%d"}}`, i))
 	}
 	for _, c := range []struct {
-		name, op, body, accept string
-		status                 int
-		encoding               string
+		name, op, body string
+		status         int
 	}{
-		{"success", "ListTables", `{}`, "identity", 200, ""},
-		{"refusal", "GetItem", `{}`, "", 400, ""},
-		{"unknown operation", "Nonsense", `{}`, "gzip", 400, ""},
-		{"long body, gzip asked", "Scan", `{"TableName":"music"}`, "gzip", 200, "gzip"},
-		{"long body, gzip refused", "Scan", `{"TableName":"music"}`, "gzip;q=0", 200, ""},
-		{"long body, identity asked", "Scan", `{"TableName":"music"}`, "identity", 200, ""},
-		{"short body, gzip asked", "ListTables", `{}`, "gzip", 200, ""},
+		{"success", "ListTables", `{}`, 200},
+		{"refusal", "GetItem", `{}`, 400},
+		{"unknown operation", "Nonsense", `{}`, 400},
+		{"long body", "Scan", `{"TableName":"music"}`, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			resp := answer(db, c.op, c.body, c.accept)
+			resp := answer(db, c.op, c.body)
 			wire, err := io.ReadAll(resp.Body)
 			if err != nil {
 				t.Fatal(err)
@@ -62,24 +53,11 @@ func TestEveryAnswerCarriesTheServicesHeaders(t *testing.T) {
 				"Content-Length": {fmt.Sprint(len(wire))},
 				"X-Amz-Crc32":    {fmt.Sprint(crc32.ChecksumIEEE(wire))},
 			}
-			if c.encoding != "" {
-				want.Set("Content-Encoding", c.encoding)
-			}
 			if got := fmt.Sprint(resp.Header); got != fmt.Sprint(want) {
 				t.Errorf("headers\n got %v\nwant %v", got, want)
 			}
 			if resp.StatusCode != c.status {
 				t.Errorf("status = %d, want %d", resp.StatusCode, c.status)
-			}
-			if c.encoding == "gzip" {
-				z, err := gzip.NewReader(bytes.NewReader(wire))
-				if err != nil {
-					t.Fatal(err)
-				}
-				plain, err := io.ReadAll(z)
-				if err != nil || !strings.Contains(string(plain), `"Count":40`) {
-					t.Errorf("unpacked body = %q, %v", plain, err)
-				}
 			}
 		})
 	}
@@ -98,7 +76,7 @@ func TestOnlyPostToRootIsServed(t *testing.T) {
 
 func TestBodyOverSixteenMegabytesIsRefused(t *testing.T) {
 	t.Parallel()
-	resp := answer(&DB{}, "BatchWriteItem", strings.Repeat(" ", maxBody+1), "")
+	resp := answer(&DB{}, "BatchWriteItem", strings.Repeat(" ", maxBody+1))
 	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("status = %d, want 413", resp.StatusCode)
 	}

@@ -29,25 +29,25 @@ var _ http.Handler = (*DB)(nil)
 // operation. It looks at no signature.
 func (db *DB) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" {
-		writeError(w, r, &apiError{http.StatusNotFound, typeUnknownOperation, "tinydb: only POST / is served", nil})
+		writeError(w, &apiError{http.StatusNotFound, typeUnknownOperation, "tinydb: only POST / is served", nil})
 		return
 	}
 	// One byte more than allowed tells "too long" from "just fits".
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		writeError(w, r, serialization("tinydb: the request body ended early"))
+		writeError(w, serialization("tinydb: the request body ended early"))
 		return
 	}
 	if len(body) > maxBody {
-		writeError(w, r, &apiError{http.StatusRequestEntityTooLarge, typeValidation, "tinydb: the request body is over 16 MB", nil})
+		writeError(w, &apiError{http.StatusRequestEntityTooLarge, typeValidation, "tinydb: the request body is over 16 MB", nil})
 		return
 	}
 	out, err := db.do(r.Header.Get("X-Amz-Target"), body)
 	if err != nil {
-		writeError(w, r, err)
+		writeError(w, err)
 		return
 	}
-	writeAnswer(w, r, http.StatusOK, out)
+	writeAnswer(w, http.StatusOK, out)
 }
 
 // do runs the operation that target names and gives the value to answer with.

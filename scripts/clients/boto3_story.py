@@ -6,6 +6,7 @@
     boto3_story.py put TABLE KEY TEXT
     boto3_story.py get TABLE KEY
     boto3_story.py query TABLE KEY
+    boto3_story.py scan TABLE
     boto3_story.py batch-write TABLE COUNT
     boto3_story.py delete-table TABLE
     boto3_story.py story TABLE
@@ -59,6 +60,10 @@ class Story:
         )
         return [plain(i) for i in answer["Items"]]
 
+    def scan(self, table):
+        pages = self.client.get_paginator("scan").paginate(TableName=table)
+        return {i["pk"]["S"]: i["text"]["S"] for page in pages for i in page["Items"]}
+
     def batch_write(self, table, count):
         puts = [{"PutRequest": {"Item": item(f"batch-{n}", str(n))}} for n in range(int(count))]
         answer = self.client.batch_write_item(RequestItems={table: puts})
@@ -85,6 +90,7 @@ CALLS = {
     "put": (Story.put, 3),
     "get": (Story.get, 2),
     "query": (Story.query, 2),
+    "scan": (Story.scan, 1),
     "batch-write": (Story.batch_write, 2),
     "delete-table": (Story.delete_table, 1),
 }

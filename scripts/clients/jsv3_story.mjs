@@ -7,6 +7,7 @@
 //     jsv3_story.mjs put TABLE KEY TEXT
 //     jsv3_story.mjs get TABLE KEY
 //     jsv3_story.mjs query TABLE KEY
+//     jsv3_story.mjs scan TABLE
 //     jsv3_story.mjs batch-write TABLE COUNT
 //     jsv3_story.mjs delete-table TABLE
 //     jsv3_story.mjs story TABLE
@@ -17,7 +18,7 @@
 
 import {
   BatchWriteItemCommand, CreateTableCommand, DeleteTableCommand, DynamoDBClient,
-  GetItemCommand, ListTablesCommand, PutItemCommand, QueryCommand,
+  GetItemCommand, ListTablesCommand, PutItemCommand, QueryCommand, paginateScan,
   waitUntilTableExists, waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
 
@@ -61,6 +62,14 @@ const calls = {
       ExpressionAttributeValues: { ":pk": { S: key } },
     }));
     return answer.Items.map(plain);
+  },
+
+  scan: async (table) => {
+    const texts = {};
+    for await (const page of paginateScan({ client }, { TableName: table })) {
+      for (const { pk, text } of page.Items) texts[pk.S] = text.S;
+    }
+    return texts;
   },
 
   "batch-write": async (table, count) => {

@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// arriving is a body whose bytes come at a rate, beginning some time after the header, whether or not they are read.
+type arriving struct {
+	start time.Time
+	rate  float64 // bytes a second
+	size  int64
+	read  int64
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	if a.read == a.size {
+		return 0, io.EOF
+	}
+	next := min(a.read+16<<10, a.size) // a TLS record
+	time.Sleep(time.Until(a.start.Add(time.Duration(float64(next) / a.rate * float64(time.Second)))))
+	there := min(int64(time.Since(a.start).Seconds()*a.rate)+1, a.size) // +1 for what rounding takes
+	n := min(int64(len(p)), max(there-a.read, next-a.read))
+	a.read += n
+	return int(n), nil
+}
+
+func (a *arriving) Close() error { return nil }
+
+// a traffic is some answers at the same time, one after the other in each of the callers.
+type traffic struct {
+	callers, answers int
+	size             int64
+	rate             float64       // of the link, shared
+	think            time.Duration // between header and body
+	pause            time.Duration // of a caller, after each 32 KiB
+	coding           string
+}
+
+// run has m watch the traffic.
+func (w traffic) run(m *meter) {
+	var callers sync.WaitGroup
+	for range w.callers {
+		callers.Go(func() {
+			for range w.answers {
+				resp := &http.Response{Header: http.Header{}, ContentLength: w.size,
+					Body: &arriving{start: time.Now().Add(w.think), rate: w.rate / float64(w.callers), size: w.size}}
+				if w.coding != "" {
+					resp.Header.Set("Content-Encoding", w.coding)
+				}
+				m.watch(resp)
+				buf := make([]byte, 32<<10)
+				for {
+					if _, err := resp.Body.Read(buf); err != nil {
+						break
+					}
+					time.Sleep(w.pause)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestMeterTellsWhatTheLinkIsLike(t *testing.T) {
+	t.Parallel()
+	const page = 1 << 20
+	for _, tt := range []struct {
+		name    string
+		traffic traffic
+		want    [2]bool // slow afterwards, if not slow before, and if slow before
+	}{
+		{"a slow link", traffic{1, 2, page, 2.5e6, 0, 0, ""}, [2]bool{true, true}},
+		{"a fast link", traffic{1, 2, page, 50e6, 0, 0, ""}, [2]bool{false, false}},
+		{"between the two", traffic{1, 8, page, 9e6, 0, 0, ""}, [2]bool{false, true}},
+		{"a fast link that eight share", traffic{8, 2, page, 40e6, 0, 0, ""}, [2]bool{false, false}},
+		{"a slow link that eight share", traffic{8, 2, page, 4e6, 0, 0, ""}, [2]bool{true, true}},
+		{"a fast link, a slow caller", traffic{1, 2, page, 50e6, 0, 20 * time.Millisecond, ""}, [2]bool{false, true}},
+		{"a slow link, a slower caller", traffic{1, 2, page, 2.5e6, 0, 60 * time.Millisecond, ""}, [2]bool{false, true}},
+		{"DynamoDB thinks before the first byte", traffic{1, 2, page, 50e6, 2 * time.Second, 0, ""}, [2]bool{false, false}},
+		{"DynamoDB thinks, the link is slow", traffic{1, 2, page, 2.5e6, 2 * time.Second, 0, ""}, [2]bool{true, true}},
+		{"small answers over a slow link", traffic{4, 100, 4 << 10, 1e5, 0, 0, ""}, [2]bool{false, true}},
+		{"a caller's own gzip over a slow link", traffic{1, 4, page, 2.5e6, 0, 0, "gzip"}, [2]bool{false, true}},
+		{"a caller's own gzip over a fast link", traffic{1, 4, page, 50e6, 0, 0, "gzip"}, [2]bool{false, true}},
+	} {
+		for i, slow := range []bool{false, true} {
+			t.Run(tt.name+map[bool]string{false: "", true: ", slow before"}[slow], func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					m := &meter{log: slog.New(slog.DiscardHandler), slow: slow}
+					tt.traffic.run(m)
+					if got := m.isSlow(); got != tt.want[i] {
+						t.Errorf("slow = %v, want %v: %+v", got, tt.want[i], m.past)
+					}
+					if m.open != 0 || m.waiting != 0 {
+						t.Errorf("%d answers are open and %d waited for, after all", m.open, m.waiting)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestMeterCountsCompressedBytesBesideAPlainAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{log: slog.New(slog.DiscardHandler), slow: true}
+		var both sync.WaitGroup
+		both.Go(func() { traffic{7, 4, 1 << 20, 35e6, 0, 0, "gzip"}.run(m) })
+		both.Go(func() { traffic{1, 4, 1 << 20, 5e6, 0, 0, ""}.run(m) })
+		both.Wait()
+		if m.isSlow() {
+			t.Errorf("slow, because a plain answer had an eighth of the link: %+v", m.past)
+		}
+	})
+}
+
+func TestMeterProbesAtAShareOfTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		m := &meter{log: slog.New(slog.NewTextHandler(&log, nil))}
+		page := traffic{callers: 1, answers: 1, size: 1 << 20, rate: 1 << 20}
+		page.run(m)
+		if !m.isSlow() || m.probeDue() {
+			t.Fatalf("slow = %v, probe due = %v after a page in 1 s, want only slow", m.isSlow(), m.probeDue())
+		}
+		for _, small := range []int64{0, 4 << 10} { // small answers do not move the probe
+			traffic{callers: 1, answers: 1, size: small, rate: 1e6}.run(m)
+		}
+		time.Sleep(48 * time.Second)
+		if m.probeDue() {
+			t.Error("a probe is due 48 s after a page that took 1 s")
+		}
+		time.Sleep(2 * time.Second)
+		if !m.probeDue() {
+			t.Error("no probe is due 50 s after a page that took 1 s")
+		}
+		page.rate = 50 << 20
+		for probes := 0; m.isSlow(); probes++ {
+			if probes == 3 {
+				t.Fatalf("slow after %d fast pages: %+v", probes, m.past)
+			}
+			page.run(m)
+		}
+		for _, want := range []string{`"answers arrive slowly: AWS is asked for gzip" rate="1.0 MB/s"`, `"answers arrive fast: AWS is not asked for gzip any more" rate=`} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("log = %s, want %s", log.String(), want)
+			}
+		}
+	})
+}
+
+func TestMeterEndsAProbeThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{log: slog.New(slog.DiscardHandler), slow: true}
+		resp := &http.Response{Header: http.Header{}, ContentLength: 1 << 20, Body: &arriving{start: time.Now(), rate: 1e6, size: 1 << 20}}
+		m.watch(resp)
+		if _, err := resp.Body.Read(make([]byte, 1)); err != nil || m.probeDue() {
+			t.Fatalf("error %v, probe due = %v while one is under way", err, m.probeDue())
+		}
+		time.Sleep(probeMost)
+		if !m.probeDue() {
+			t.Error("no probe is due although nobody has read the last for a minute")
+		}
+		resp.Body.Close()
+		if m.open != 0 {
+			t.Errorf("%d answers are open after the last was closed", m.open)
+		}
+	})
+}
