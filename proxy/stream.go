@@ -14,8 +14,8 @@ var hopByHop = map[string]bool{
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
-// copyBuffers saves each answer 32 KiB, which is more than all else that it costs.
-var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+// copyBuffers saves each answer 64 KiB, which is more than all else that it costs.
+var copyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // stream writes an answer to the caller as it arrives, byte for byte, which X-Amz-Crc32 covers. An error after the header
 // has gone out is for the caller to see as a broken body, never as a short one.
@@ -37,14 +37,14 @@ func stream(w http.ResponseWriter, resp *http.Response) (written int64, err erro
 	}
 	w.WriteHeader(resp.StatusCode)
 	flusher := http.NewResponseController(w)
-	buf := copyBuffers.Get().(*[32 << 10]byte)
+	buf := copyBuffers.Get().(*[64 << 10]byte)
 	defer copyBuffers.Put(buf)
 	for {
-		n, err := resp.Body.Read(buf[:])
+		n, err := read(resp, buf[:])
 		if n > 0 {
 			m, werr := w.Write(buf[:n])
 			written += int64(m)
-			if werr == nil {
+			if werr == nil && written != resp.ContentLength { // the last piece goes out by itself
 				werr = flusher.Flush()
 			}
 			if werr != nil {
@@ -58,4 +58,18 @@ func stream(w http.ResponseWriter, resp *http.Response) (written int64, err erro
 			return written, fmt.Errorf("answer broke after %d bytes: %w", written, err)
 		}
 	}
+}
+
+// read reads a piece of an answer. TLS gives a large one in small pieces, each of which would be a system call of ours and
+// one of the caller's: that fills p.
+func read(resp *http.Response, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = resp.Body.Read(p[n:])
+		n += m
+		if resp.ContentLength <= int64(len(p)) {
+			break
+		}
+	}
+	return n, err
 }
