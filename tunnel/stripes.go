@@ -15,9 +15,12 @@ const (
 	channelWindow = 2 << 20
 	// maxStripes keeps well below sshd's MaxSessions, which is 10 by default.
 	maxStripes = 4
-	// stripeCalm is how long after the last rush the further relays stay.
-	stripeCalm = 5 * time.Minute
-	stripeLook = 20 * time.Second
+	// stripeSettle is how long connections take to spread over new relays.
+	stripeSettle = 2 * time.Second
+	// stripeCalm is how long after the last rush the further relays stay: small
+	// calls cost less by one.
+	stripeCalm = time.Minute
+	stripeLook = 10 * time.Second
 )
 
 // stripes are the relays on one ssh connection. Where a channel's window is what
@@ -84,16 +87,16 @@ func (st *stripes) drop(r *runningRelay) {
 func (st *stripes) run(ctx context.Context) {
 	look := time.NewTicker(stripeLook)
 	defer look.Stop()
-	most := maxStripes
-	var rush time.Time
+	allowed := true
+	var rush, widened time.Time
 	for {
 		select {
 		case <-st.full:
 			rush = time.Now()
-			if st.widen(ctx, most) {
-				continue
+			if allowed && time.Since(widened) > stripeSettle {
+				allowed = st.widen(ctx) // refused once is refused
+				widened = time.Now()
 			}
-			most = 0 // refused once is refused
 		case <-look.C:
 			if time.Since(rush) > stripeCalm {
 				st.narrow()
@@ -104,28 +107,28 @@ func (st *stripes) run(ctx context.Context) {
 	}
 }
 
-// widen makes it most relays, and reports whether all of them could be started.
-func (st *stripes) widen(ctx context.Context, most int) bool {
+// widen doubles the relays, and reports whether all of them could be started.
+func (st *stripes) widen(ctx context.Context) bool {
 	st.mu.Lock()
+	before := len(st.relays)
 	st.calm = false
-	count := len(st.relays)
 	st.mu.Unlock()
-	added := count
 	var err error
-	for ; added < most && err == nil; added++ {
+	count := before
+	for count < min(2*before, maxStripes) && err == nil {
 		var r *runningRelay
 		if r, err = st.more(ctx); err == nil {
 			st.mu.Lock()
 			st.relays = append(st.relays, r)
+			count = len(st.relays)
 			st.mu.Unlock()
 		}
 	}
 	if err != nil {
-		added--
 		st.log.Info("no further relay beside the first", "err", err)
 	}
-	if added > count {
-		st.log.Info("one channel is too narrow for this distance", "relays", added)
+	if count > before {
+		st.log.Info("channels are too narrow for this distance", "relays", count)
 		if st.spread != nil {
 			st.spread()
 		}
