@@ -9,12 +9,15 @@ import (
 
 const (
 	spareAge  = 45 * time.Second // renewed after this, before AWS closes it
-	spareUse  = 10 * time.Minute // how long after a request two are kept
+	spareUse  = 10 * time.Minute // how long after a request several are kept
+	fewSpares = 2                // then, unless that was seen not to be enough
+	maxSpares = 16
 	spareWait = 30 * time.Second // longest pause after failures
 )
 
-// spares keeps a few TLS connections ready to the default endpoint, so that the first call after a silence costs one
-// round trip and not the three or four of a connection. It is idle until warm is called.
+// spares keeps a few TLS connections ready to the default endpoint, so that the first calls after a silence cost one
+// round trip and not the three or four of a connection: as many as were in want at a time, up to maxSpares. It is idle
+// until warm is called.
 type spares struct {
 	dial func(ctx context.Context) (*upstreamConn, error)
 	addr string // "host:443", what they are connected to
@@ -24,6 +27,7 @@ type spares struct {
 
 	mu     sync.Mutex
 	ready  []spare // oldest first
+	wanted int     // more than fewSpares once there were too few
 	used   time.Time
 	failed bool // a dial failed or a spare died since keep looked
 	closed bool
@@ -56,6 +60,8 @@ func (p *spares) take(addr string) *upstreamConn {
 		}
 		last.conn.raw.Close()
 	}
+	p.wanted = min(max(p.wanted, fewSpares)+1, maxSpares)
+	p.stir()
 	return nil
 }
 
@@ -80,9 +86,9 @@ func (p *spares) stir() {
 func (p *spares) fill(ctx context.Context) error {
 	p.mu.Lock()
 	fresh := func(s spare) bool { return wall().Sub(s.born) < spareAge }
-	want := 1
-	if wall().Sub(p.used) <= spareUse {
-		want = 2
+	want := max(p.wanted, fewSpares)
+	if wall().Sub(p.used) > spareUse {
+		want, p.wanted = 1, 0
 	}
 	for _, s := range p.ready {
 		if fresh(s) {

@@ -90,6 +90,45 @@ func TestSparesAreRenewedAndFewerWhenUnused(t *testing.T) {
 	})
 }
 
+func TestSparesAreAsManyAsABurstWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS(t)
+		s, _ := newServer(t, f)
+		if err := s.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all := make(chan struct{})
+		var waiting atomic.Int32
+		f.answer(func(w http.ResponseWriter, _ *http.Request) {
+			if waiting.Add(1) == 6 {
+				close(all)
+			}
+			<-all // all six are in flight at a time
+			awsAnswer(w, http.StatusOK, okBody)
+		})
+		var calls sync.WaitGroup
+		for range 6 {
+			calls.Go(func() {
+				if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
+					t.Errorf("answer = %d, want 200", w.Code)
+				}
+			})
+		}
+		calls.Wait()
+		time.Sleep(time.Minute) // idle connections have ended
+		synctest.Wait()
+		if got := s.spares.count(); got < 5 || got > 6 {
+			t.Errorf("%d spares after six calls at a time, want as many or one less: some may have got a connection that another had dialled for", got)
+		}
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		if got := s.spares.count(); got != 1 {
+			t.Errorf("%d spares after long idleness, want 1", got)
+		}
+	})
+}
+
 func TestDeadSparesAreNotHandedOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -115,8 +154,8 @@ func TestDeadSparesAreNotHandedOut(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if got := s.spares.count(); got != 2 {
-			t.Errorf("%d spares afterwards, want 2", got)
+		if got := s.spares.count(); got != 3 {
+			t.Errorf("%d spares afterwards, want 3: none was ready when one was wanted", got)
 		}
 	})
 }
