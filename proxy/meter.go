@@ -21,12 +21,15 @@ const (
 	// packets.
 	largeBody = 128 << 10
 	// lookEvery is after how many bytes the rate is looked at, and keepPast the weight that the past keeps then: what
-	// counts is the last 1 MB, a page.
+	// counts are the last 4 MB, in which bursts and pauses of a small window even out. With each probe it keeps probePast.
 	lookEvery = 256 << 10
-	keepPast  = 0.75
+	keepPast  = 15.0 / 16
+	probePast = 1.0 / 8
 	// probeShare bounds what plain answers cost while answers are compressed: after one that took t, none is asked for
-	// during probeShare times t.
-	probeShare = 50
+	// during probeShare times t. The first comes after t, the next after probeGrowth times that, and so on: the slow
+	// start of a connection looks like a slow link, until the second page.
+	probeShare  = 50
+	probeGrowth = 4
 	// probeMost is when the next probe is due while one is under way: its caller may never read it.
 	probeMost = time.Minute
 )
@@ -52,10 +55,17 @@ type meter struct {
 	past    sample
 	slow    bool
 	probe   time.Time // when a plain answer is due, while slow
+	share   int       // how many times its own duration the next probe is away
 }
 
 // A sample is what arrived while a large plain answer was under way, and in how many seconds.
 type sample struct{ bytes, open, waiting float64 }
+
+func (s *sample) scale(by float64) {
+	s.bytes *= by
+	s.open *= by
+	s.waiting *= by
+}
 
 func (m *meter) isSlow() bool {
 	m.mu.Lock()
@@ -81,6 +91,9 @@ func (m *meter) watch(resp *http.Response) {
 	if large {
 		m.mu.Lock()
 		m.probe = time.Now().Add(probeMost)
+		if m.slow {
+			m.past.scale(probePast)
+		}
 		m.mu.Unlock()
 	}
 	resp.Body = &metered{ReadCloser: resp.Body, m: m, large: large}
@@ -169,7 +182,8 @@ func (m *meter) pass() {
 func (m *meter) end(b *metered) {
 	if b.counts() {
 		m.open--
-		m.probe = m.at.Add(probeShare * m.at.Sub(b.began))
+		m.probe = m.at.Add(time.Duration(m.share) * m.at.Sub(b.began))
+		m.share = min(probeGrowth*m.share, probeShare)
 	}
 	b.done = true
 }
@@ -180,12 +194,13 @@ func (m *meter) look() (rate float64, changed bool) {
 	if m.recent.bytes < lookEvery {
 		return 0, false
 	}
-	m.past.bytes = keepPast*m.past.bytes + m.recent.bytes
-	m.past.open = keepPast*m.past.open + m.recent.open
-	m.past.waiting = keepPast*m.past.waiting + m.recent.waiting
+	m.past.scale(keepPast)
+	m.past.bytes += m.recent.bytes
+	m.past.open += m.recent.open
+	m.past.waiting += m.recent.waiting
 	m.recent = sample{}
 	if rate = m.past.bytes / m.past.waiting; !m.slow && rate < slowRate {
-		m.slow = true
+		m.slow, m.share = true, 1
 		return rate, true
 	}
 	if rate = m.past.bytes / m.past.open; m.slow && rate > fastRate {
