@@ -49,7 +49,7 @@ faults:
 
 # The latency of a call, beside ssh -L in the same run (root, OpenSSH).
 bench:
-	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench "CLICall|Connect" -benchtime 1x -timeout 15m ./internal/e2e
+	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench "CLICall|Connect|Compress" -benchtime 1x -timeout 15m ./internal/e2e
 	go test -run '^$$' -bench . ./proxy ./tunnel/relay
 
 clean:

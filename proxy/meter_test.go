@@ -128,27 +128,27 @@ func TestMeterProbesAtAShareOfTheTime(t *testing.T) {
 		var log lines
 		m := &meter{log: slog.New(slog.NewTextHandler(&log, nil))}
 		page := traffic{callers: 1, answers: 1, size: 1 << 20, rate: 1 << 20}
-		page.run(m)
-		if !m.isSlow() || m.probeDue() {
-			t.Fatalf("slow = %v, probe due = %v after a page in 1 s, want only slow", m.isSlow(), m.probeDue())
-		}
-		for _, small := range []int64{0, 4 << 10} { // small answers do not move the probe
-			traffic{callers: 1, answers: 1, size: small, rate: 1e6}.run(m)
-		}
-		time.Sleep(48 * time.Second)
-		if m.probeDue() {
-			t.Error("a probe is due 48 s after a page that took 1 s")
-		}
-		time.Sleep(2 * time.Second)
-		if !m.probeDue() {
-			t.Error("no probe is due 50 s after a page that took 1 s")
+		for _, seconds := range []time.Duration{1, 4, 16, 50, 50} {
+			page.run(m)
+			if !m.isSlow() || m.probeDue() {
+				t.Fatalf("slow = %v, probe due = %v after a page in 1 s, want only slow", m.isSlow(), m.probeDue())
+			}
+			for range 2 { // small answers do not move the probe
+				traffic{callers: 1, answers: 1, size: 4 << 10, rate: 1 << 20}.run(m)
+			}
+			time.Sleep(seconds * 900 * time.Millisecond) // of the page's second, the first bytes do not count
+			if m.probeDue() {
+				t.Errorf("a probe is due long before %d s are over", seconds)
+			}
+			time.Sleep(seconds * 100 * time.Millisecond)
+			if !m.probeDue() {
+				t.Errorf("no probe is due after %d s", seconds)
+			}
 		}
 		page.rate = 50 << 20
-		for probes := 0; m.isSlow(); probes++ {
-			if probes == 3 {
-				t.Fatalf("slow after %d fast pages: %+v", probes, m.past)
-			}
-			page.run(m)
+		page.run(m)
+		if page.run(m); m.isSlow() {
+			t.Errorf("slow after two fast pages: %+v", m.past)
 		}
 		for _, want := range []string{`"answers arrive slowly: AWS is asked for gzip" rate="1.0 MB/s"`, `"answers arrive fast: AWS is not asked for gzip any more" rate=`} {
 			if !strings.Contains(log.String(), want) {

@@ -126,8 +126,8 @@ func TestFewerBytesCrossAThinLink(t *testing.T) {
 		}
 		s.stop(os.Interrupt)
 	}
-	// The first page is plain in auto, and one in a while.
-	if crossed["on"] > crossed["off"]/3 || crossed["auto"] > crossed["off"]*2/3 {
+	// In auto the first page is plain, and one in a while, often in the beginning.
+	if crossed["on"] > crossed["off"]/3 || crossed["auto"] > crossed["off"]*4/5 {
 		t.Errorf("bytes over the link: %v", crossed)
 	}
 }
