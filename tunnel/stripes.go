@@ -13,8 +13,8 @@ const (
 	// channelWindow is what an ssh channel carries in a round trip at most: the
 	// fixed window of x/crypto/ssh on our side, CHAN_SES_WINDOW_DEFAULT in sshd.
 	channelWindow = 2 << 20
-	// maxStripes keeps well below sshd's MaxSessions, which is 10 by default.
-	maxStripes = 4
+	// maxStripes keeps below sshd's MaxSessions, which is 10 by default.
+	maxStripes = 8
 	// stripeSettle is how long connections take to spread over new relays.
 	stripeSettle = 2 * time.Second
 	// stripeCalm is how long after the last rush the further relays stay: small

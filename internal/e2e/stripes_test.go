@@ -69,7 +69,7 @@ func TestFurtherRelaysAreKilled(t *testing.T) {
 	t.Parallel()
 	r, read := newBulk(t)
 	s := r.connect("-v")
-	eventually(t, "further relays run", func() bool { read(); return len(r.relays()) == 4 })
+	eventually(t, "further relays run", func() bool { read(); return len(r.relays()) == 8 })
 	all := r.relays()
 	slices.Sort(all)
 	kill(t, all[1:])
