@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"crypto/rand"
 	"fmt"
 	"regexp"
 	"slices"
@@ -62,7 +63,7 @@ func uploadCommand(hash string) string {
 	return "sh -c '" + strings.Join([]string{
 		"umask 077", "h=" + hash, "w=no-place",
 		"for d in " + cacheDirs,
-		`do t=$d/.relay-$h.$$`,
+		"do t=$d/.relay-$h." + rand.Text(), // a home may be shared, and $$ be the same on two machines
 		`mkdir -p "$d" 2>/dev/null && chmod 700 "$d" && printf "#\041/bin/sh\nexit 0\n" >"$t" 2>/dev/null && chmod 700 "$t" && "$t" 2>/dev/null || { rm -f "$t" 2>/dev/null; continue; }`,
 		`w=found`, `break`, `done`,
 		`[ $w = found ] || { cat >/dev/null; echo ddbproxy-relay upload failed: no directory there can hold and run a program; exit 1; }`,

@@ -154,6 +154,13 @@ func TestWhatCannotRunIsNotStarted(t *testing.T) {
 	}
 }
 
+// Machines that share a home may upload at the same moment.
+func TestUploadsHaveTemporaryNamesOfTheirOwn(t *testing.T) {
+	if uploadCommand("aa") == uploadCommand("aa") {
+		t.Error("two uploads write to the same temporary file")
+	}
+}
+
 func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 	p, err := relayFile()
 	if err != nil {
