@@ -13,8 +13,9 @@ const (
 	// channelWindow is what an ssh channel carries in a round trip at most: the
 	// fixed window of x/crypto/ssh on our side, CHAN_SES_WINDOW_DEFAULT in sshd.
 	channelWindow = 2 << 20
-	// maxStripes keeps below sshd's MaxSessions, which is 10 by default.
-	maxStripes = 8
+	// The first widening makes it some, the next most, which keeps below sshd's
+	// MaxSessions (10 by default).
+	someStripes, maxStripes = 4, 8
 	// stripeSettle is how long connections take to spread over new relays.
 	stripeSettle = 2 * time.Second
 	// stripeCalm is how long after the last rush the further relays stay: small
@@ -107,7 +108,7 @@ func (st *stripes) run(ctx context.Context) {
 	}
 }
 
-// widen doubles the relays, and reports whether all of them could be started.
+// widen starts further relays, and reports whether all of them could be started.
 func (st *stripes) widen(ctx context.Context) bool {
 	st.mu.Lock()
 	before := len(st.relays)
@@ -115,7 +116,7 @@ func (st *stripes) widen(ctx context.Context) bool {
 	st.mu.Unlock()
 	var err error
 	count := before
-	for count < min(2*before, maxStripes) && err == nil {
+	for count < min(max(2*before, someStripes), maxStripes) && err == nil {
 		var r *runningRelay
 		if r, err = st.more(ctx); err == nil {
 			st.mu.Lock()

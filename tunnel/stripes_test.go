@@ -87,8 +87,8 @@ func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	}
 	rush(t, c)
 	<-spread
-	if n := relays.runs.Load(); n != 2 {
-		t.Errorf("%d relays after a rush, want 2", n)
+	if n := relays.runs.Load(); n != someStripes {
+		t.Errorf("%d relays after a rush, want %d", n, someStripes)
 	}
 	until(t, func() bool { rush(t, c); return s.stripes.count() == maxStripes })
 	<-spread
