@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -47,37 +49,67 @@ func (s *scene) call(p *peer, op string, body []byte) (*call, error) {
 	return &call{req, body, len(s.answers[op].plain.body)}, err
 }
 
+// next is the request once more.
+func (c *call) next(ctx context.Context) *http.Request {
+	req := c.request.WithContext(ctx)
+	req.Body = io.NopCloser(bytes.NewReader(c.body))
+	return req
+}
+
 // do sends the request and reads the answer. received, if not nil, counts its
 // bytes as they come.
 func (c *call) do(ctx context.Context, t *http.Transport, received *atomic.Int64) error {
-	req := c.request.WithContext(ctx)
-	req.Body = io.NopCloser(bytes.NewReader(c.body))
-	resp, err := t.RoundTrip(req)
+	resp, err := t.RoundTrip(c.next(ctx))
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	buf := make([]byte, 32<<10)
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		return fmt.Errorf("answer is %s: %s", resp.Status, said)
+	}
 	got := 0
-	var start []byte
-	for {
-		n, err := resp.Body.Read(buf)
-		if got == 0 {
-			start = bytes.Clone(buf[:min(n, 300)])
-		}
+	for buf := make([]byte, 32<<10); err == nil; {
+		var n int
+		n, err = resp.Body.Read(buf)
 		got += n
 		if received != nil {
 			received.Add(int64(n))
 		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("after %d of %d bytes: %w", got, c.want, err)
-		}
 	}
-	if resp.StatusCode != http.StatusOK || got != c.want {
-		return fmt.Errorf("answer is %s with %d bytes, want %d: %.300s", resp.Status, got, c.want, start)
+	if err != io.EOF || got != c.want {
+		return fmt.Errorf("answer has %d bytes, want %d: %w", got, c.want, err)
+	}
+	return nil
+}
+
+// fresh makes the call as a command line client does, over a connection of its own.
+func (c *call) fresh(ctx context.Context, p *peer) (time.Duration, error) {
+	times, err := lab.FreshPosts{
+		Dial: p.dial, TLS: p.tls,
+		Request: func(ctx context.Context) (*http.Request, error) { return c.next(ctx), nil },
+	}.Measure(ctx, 1)
+	if err != nil {
+		return 0, err
+	}
+	return times[0], nil
+}
+
+// check makes a call and compares what comes with what the pretend AWS says.
+func (c *call) check(ctx context.Context, t *http.Transport, want []byte) error {
+	resp, err := t.RoundTrip(c.next(ctx))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE(got)), 10)
+	if resp.StatusCode != http.StatusOK || !bytes.Equal(got, want) || resp.Header.Get("X-Amz-Crc32") != sum {
+		return fmt.Errorf("answer is %s with %d bytes and checksum %s, want %d and %s: %.100s",
+			resp.Status, len(got), resp.Header.Get("X-Amz-Crc32"), len(want), sum, got)
 	}
 	return nil
 }

@@ -32,6 +32,27 @@ func cpuTime(pids []int) time.Duration {
 	return sum
 }
 
+// usage is what a peer's processes had used at one moment.
+type usage struct {
+	laptop, bastion []int
+	before          [2]time.Duration
+}
+
+func (p *peer) usage() usage {
+	u := usage{laptop: p.onLaptop(), bastion: p.onBastion()}
+	u.before = [2]time.Duration{cpuTime(u.laptop), cpuTime(u.bastion)}
+	return u
+}
+
+// per adds the processor time since then in µs for each of n calls, or MB.
+func (u usage) per(m metrics, n float64) {
+	if n == 0 || len(u.laptop) == 0 {
+		return
+	}
+	m[cpuLaptop] = float64(cpuTime(u.laptop)-u.before[0]) / float64(time.Microsecond) / n
+	m[cpuBastion] = float64(cpuTime(u.bastion)-u.before[1]) / float64(time.Microsecond) / n
+}
+
 // rss is the resident memory of the processes in bytes.
 func rss(pids []int) int64 {
 	var sum int64

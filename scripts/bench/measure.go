@@ -29,6 +29,9 @@ func (s *scene) measure(ctx context.Context, c condition, r *results) error {
 	r.begin(c, floor)
 	defer s.endPeers()
 	for _, name := range s.options.peers {
+		if name == onBastion && len(r.conditions) > 1 {
+			continue // it does not use the link
+		}
 		p, err := s.start(ctx, name)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -44,6 +47,7 @@ func (s *scene) measure(ctx context.Context, c condition, r *results) error {
 		s.peers = append(s.peers, p)
 	}
 	wait(ctx, 2*time.Second) // what they do at their start is not measured
+	s.memory(r, "at start")
 	fmt.Fprintf(os.Stderr, "bench: %s: peers are up after %.0f s\n", c, time.Since(start).Seconds())
 	for round := range s.options.rounds {
 		for _, l := range loads {
@@ -55,10 +59,6 @@ func (s *scene) measure(ctx context.Context, c condition, r *results) error {
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s: round %d of %d done after %.0f s\n", c, round+1, s.options.rounds, time.Since(start).Seconds())
 	}
-	if !slices.Contains(c.loads, "burst") {
-		wait(ctx, 2*time.Second)
-		s.memory(r)
-	}
 	return ctx.Err()
 }
 
@@ -69,7 +69,7 @@ const tooLong = 30 * time.Second
 func (s *scene) round(ctx context.Context, c condition, l load, round int, r *results) error {
 	if l.name == "burst" {
 		wait(ctx, s.options.idle)
-		s.memory(r)
+		s.memory(r, "idle")
 	}
 	for i := range s.peers {
 		p := s.peers[(i+round)%len(s.peers)]
@@ -110,18 +110,18 @@ func (s *scene) endPeers() {
 	s.peers = nil
 }
 
-// memory notes what ddbproxy and its relay hold when nothing is asked of them.
-func (s *scene) memory(r *results) {
+// memory notes what ddbproxy and its relay hold, when nothing is asked of them.
+func (s *scene) memory(r *results, when string) {
 	for _, p := range s.peers {
 		if !isDDBProxy(p.name) {
 			continue
 		}
-		m := metrics{"client MB": float64(rss(p.onLaptop())) / 1e6}
+		m := metrics{clientMB: float64(rss(p.onLaptop())) / 1e6}
 		bastion := p.onBastion()
 		if relays := append(named(bastion, "relay-"), named(bastion, "ddbproxy-relay")...); len(relays) > 0 {
-			m["relay MB"] = float64(rss(relays)) / 1e6
+			m[relayMB] = float64(rss(relays)) / 1e6
 		}
-		r.add("idle", p.name, m)
+		r.add(when, p.name, m)
 	}
 }
 
@@ -159,7 +159,7 @@ func firstAnswer(ctx context.Context, s *scene, p *peer) (time.Duration, error) 
 	defer session.stop()
 	q := &peer{name: p.name, url: "http://localhost:" + at}
 	q.dial = s.toLaptop("127.0.0.1:" + at)
-	err = s.oneCall(ctx, q)
+	err = s.oneCall(ctx, q, "GetItem", getItem)
 	return time.Since(start), err
 }
 

@@ -41,7 +41,7 @@ func (c condition) window(turn time.Duration) window {
 
 // standard are the conditions without any flag: about 8 minutes.
 var standard = []condition{
-	{rtt: 40 * time.Millisecond, loads: nil}, // all
+	{rtt: 40 * time.Millisecond, loads: []string{"cli", "get1", "get16", "get64", "get256", "scan1", "scan8", "write12k", "write400k", "mixed", "connect", "burst"}},
 	{rtt: 150 * time.Millisecond, loads: []string{"cli", "get64", "scan8", "write12k"}},
 	{rtt: 40 * time.Millisecond, rate: 20e6, loads: []string{"cli", "scan1", "mixed"}},
 	{rtt: 40 * time.Millisecond, loss: 0.005, loads: []string{"cli", "get16", "scan8"}},
@@ -124,7 +124,7 @@ func (o *options) set(rtt, rates, loss, names, peers, binaries string, full bool
 	}
 	o.conditions = slices.Clone(o.conditions)
 	for i := range o.conditions {
-		if c := &o.conditions[i]; c.loads == nil || names != "" {
+		if c := &o.conditions[i]; len(c.loads) == 0 || names != "" {
 			c.loads = chosen
 		}
 	}

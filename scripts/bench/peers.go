@@ -6,13 +6,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,6 +23,7 @@ const (
 	sshD      = "ssh-D"
 	sshuttle  = "sshuttle"
 	relay     = "relay"   // ddbproxy --carrier relay
+	relay2    = "relay2"  // that of a second program
 	forward   = "forward" // ddbproxy --carrier forward
 )
 
@@ -46,7 +44,7 @@ type peer struct {
 // newTransport is an HTTP client without a past. It keeps as many connections as
 // it ever needs: SDKs that keep fewer would only make more work for the tunnels.
 func (p *peer) newTransport() *http.Transport {
-	return &http.Transport{DialContext: p.dial, TLSClientConfig: p.tls, DisableCompression: true, MaxIdleConnsPerHost: 1000, ForceAttemptHTTP2: false}
+	return &http.Transport{DialContext: p.dial, TLSClientConfig: p.tls, DisableCompression: true, MaxIdleConnsPerHost: 1000}
 }
 
 // onLaptop and onBastion are the processes that serve the peer.
@@ -64,13 +62,20 @@ func (p *peer) onBastion() []int {
 	return inSamePIDNamespace(p.door.pid)
 }
 
-// start brings a peer up.
-func (s *scene) start(ctx context.Context, name string) (p *peer, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("start %s: %w", name, err)
-		}
-	}()
+// start brings a peer up and sees that it gives the right answer.
+func (s *scene) start(ctx context.Context, name string) (*peer, error) {
+	p, err := s.bringUp(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	if err := s.oneCall(ctx, p, "Scan", scan); err != nil {
+		p.end()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+func (s *scene) bringUp(ctx context.Context, name string) (p *peer, err error) {
 	own := &tls.Config{RootCAs: s.ca.Pool()}
 	p = &peer{name: name, url: "https://" + ddbName, tls: own, end: func() {}}
 	if name == onBastion {
@@ -123,8 +128,8 @@ func (s *scene) run(ctx context.Context, p *peer, near, program string, args ...
 		c, err := s.Dial(ctx, lab.Laptop, "tcp", near)
 		if err == nil {
 			c.Close()
-			// sshuttle's near end can be a refusing far end: wait for an answer of AWS.
-			if err = s.oneCall(ctx, p); err == nil {
+			// A near end that listens may not have a far end yet.
+			if err = s.oneCall(ctx, p, "GetItem", getItem); err == nil {
 				return nil
 			}
 		}
@@ -149,103 +154,15 @@ func (s *scene) toLaptop(near string) dialFunc {
 	}
 }
 
-// oneCall makes one call over a connection of its own.
-func (s *scene) oneCall(ctx context.Context, p *peer) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+// oneCall makes a call over a connection of its own.
+func (s *scene) oneCall(ctx context.Context, p *peer, op string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	t := p.newTransport()
 	defer t.CloseIdleConnections()
-	c, err := s.call(p, "GetItem", getItem)
+	c, err := s.call(p, op, body)
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, t, nil)
-}
-
-// ports of ddbproxy on the laptop, by peer.
-func port(name string) string {
-	at := 8001
-	if strings.HasPrefix(name, forward) {
-		at = 8101
-	}
-	return fmt.Sprint(at + binaryOf(name))
-}
-
-// binaryOf is which of several ddbproxy programs a peer is, from 0.
-func binaryOf(name string) int {
-	n := strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyz")
-	if n == "" {
-		return 0
-	}
-	return int(n[0]-'0') - 1
-}
-
-func isDDBProxy(name string) bool {
-	return strings.HasPrefix(name, relay) || strings.HasPrefix(name, forward)
-}
-
-// runDDBProxy starts `ddbproxy connect` and waits for its URL.
-func (s *scene) runDDBProxy(ctx context.Context, p *peer) error {
-	at := port(p.name)
-	c, err := s.connect(ctx, p.name, p.door, at)
-	if err != nil {
-		return err
-	}
-	p.cmd, p.end, p.tls = c.cmd, c.stop, nil
-	p.url = "http://localhost:" + at
-	p.dial = s.toLaptop("127.0.0.1:" + at)
-	return nil
-}
-
-// session is a running `ddbproxy connect`.
-type session struct {
-	cmd  *exec.Cmd
-	stop func()
-}
-
-// connect returns when ddbproxy has printed its URL.
-func (s *scene) connect(ctx context.Context, name string, d door, at string) (*session, error) {
-	// A directory of its own keeps one session from finding another.
-	runtime := filepath.Join(s.Dir, "runtime-"+name+"-"+at)
-	if err := os.MkdirAll(runtime, 0o700); err != nil {
-		return nil, err
-	}
-	carrier := strings.TrimRight(name, "0123456789")
-	cmd := s.Command(context.Background(), lab.Laptop, s.options.binaries[binaryOf(name)], "connect", "-F", d.ClientConfig,
-		"--listen", at, "--carrier", carrier, lab.BastionName)
-	cmd.Env = append(cmd.Env, "AWS_CA_BUNDLE="+s.caFile, "XDG_RUNTIME_DIR="+runtime)
-	cmd.SysProcAttr.Setsid = true
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan struct{})
-	first := make(chan string, 1)
-	go func() {
-		defer close(ended)
-		line := make([]byte, 200)
-		n, _ := out.Read(line)
-		first <- string(line[:n])
-		_ = cmd.Wait() // it says no more
-	}()
-	c := &session{cmd: cmd, stop: func() { stop(cmd, ended) }}
-	select {
-	case line := <-first:
-		if want := "http://localhost:" + at + "\n"; line != want {
-			c.stop()
-			return nil, fmt.Errorf("it printed %q, want %q: %s", line, want, &said)
-		}
-		return c, nil
-	case <-time.After(60 * time.Second):
-		c.stop()
-		return nil, errors.New("no URL within 60 s: " + said.String())
-	case <-ctx.Done():
-		c.stop()
-		return nil, ctx.Err()
-	}
+	return c.check(ctx, t, s.answers[op].plain.body)
 }

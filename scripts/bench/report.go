@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -19,8 +20,13 @@ func writeReport(w io.Writer, r *results, peers []string) {
 		floor := milliseconds(r.floors[i])
 		fmt.Fprintf(w, "\n%s (round trip measured: %.1f ms)\n", c, floor)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "load\tfigure\t%s\tto best\tto RTT\t\n", strings.Join(peers, "\t"))
-		for _, l := range append(loadNames(), "idle") {
+		fmt.Fprintf(t, "load\tfigure\t%s\tto best\tto RTT\t", strings.Join(peers, "\t"))
+		two := slices.Contains(peers, relay2)
+		if two {
+			fmt.Fprintf(t, "%s to %s\t", relay2, relay)
+		}
+		fmt.Fprintln(t)
+		for _, l := range append(append([]string{"at start"}, loadNames()...), "idle") {
 			name := l
 			for _, m := range metricOrder {
 				if !r.has(c.String(), l, m) {
@@ -31,18 +37,31 @@ func writeReport(w io.Writer, r *results, peers []string) {
 				for _, p := range peers {
 					fmt.Fprintf(t, "%s\t", figure(r.values[key{c.String(), l, p, m}]))
 				}
-				fmt.Fprintf(t, "%s\t%s\t\n", r.toBest(c.String(), l, m), r.toFloor(c.String(), l, m, floor))
+				fmt.Fprintf(t, "%s\t%s\t", r.toBest(c.String(), l, m), r.toFloor(c.String(), l, m, floor))
+				if two {
+					fmt.Fprintf(t, "%s\t", ratio(r.get(c.String(), l, relay2, m), r.get(c.String(), l, relay, m)))
+				}
+				fmt.Fprintln(t)
 			}
 		}
 		_ = t.Flush() // as with every print: there is nobody to tell
 	}
 	writeTargets(w, r)
+	fmt.Fprintln(w, "\nLoads")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range loads {
+		fmt.Fprintf(t, "%s\t%s\n", l.name, l.what)
+	}
+	_ = t.Flush()
 }
 
 // figure is a median with three digits that count, and the spread.
 func figure(values []float64) string {
 	if len(values) == 0 {
 		return "-"
+	}
+	if len(values) == 1 {
+		return digits(values[0])
 	}
 	return fmt.Sprintf("%s ±%.0f%%", digits(median(values)), spread(values)*100)
 }

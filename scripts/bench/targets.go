@@ -65,8 +65,8 @@ var targets = []target{
 	}},
 	{"Scan MB/s over 20 Mbit/s, 1 in flight, to ssh -L", true, only20M(toPeer("scan1", throughput, sshL, 3))},
 	{"Scan MB/s over 20 Mbit/s, 8 in flight, to ssh -L", true, only20M(toPeer("scan8", throughput, sshL, 3))},
-	{"ddbproxy idle, MB", false, func(a at) (float64, float64) { return a.of("idle", relay, "client MB"), 40 }},
-	{"relay idle, MB", false, func(a at) (float64, float64) { return a.of("idle", relay, "relay MB"), 15 }},
+	{"ddbproxy idle, MB", false, func(a at) (float64, float64) { return a.of("idle", relay, clientMB), 40 }},
+	{"relay idle, MB", false, func(a at) (float64, float64) { return a.of("idle", relay, relayMB), 15 }},
 }
 
 // unlimited restricts a target to links on which throughput is up to the tunnel,
