@@ -233,12 +233,12 @@ func mixed(ctx context.Context, s *scene, p *peer, w window) (metrics, error) {
 	defer large.stop()
 	small.start(ctx, 8)
 	wait(ctx, w.warm)
-	alone := small.measure(ctx, 2*w.measured, 8)
+	alone := small.measure(ctx, w.measured, 50)
 	large.start(ctx, 4)
 	wait(ctx, w.warm)
 	before := large.received.Load()
 	start := time.Now()
-	beside := small.measure(ctx, 2*w.measured, 8)
+	beside := small.measure(ctx, w.measured, 50)
 	m := metrics{throughput: float64(large.received.Load()-before) / 1e6 / time.Since(start).Seconds()}
 	if v, ok := alone[p99]; ok {
 		m[alone99] = v

@@ -137,7 +137,7 @@ func connects(name string) func(context.Context, *scene, *peer, window) (metrics
 	}
 	return func(ctx context.Context, s *scene, p *peer, _ window) (metrics, error) {
 		var times []time.Duration
-		for range 3 {
+		for range 2 {
 			took, err := once(ctx, s, p)
 			if err != nil {
 				return nil, err

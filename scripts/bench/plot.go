@@ -29,7 +29,7 @@ var charts = []struct {
 	fits                func(condition) bool
 	floor               bool
 }{
-	{"one call as the AWS CLI makes it, ms", "cli", p50, perfect, true},
+	{"a CLI's call, ms (less is better)", "cli", p50, perfect, true},
 	{"GetItem, 64 in flight, calls/s", "get64", rate, perfect, false},
 	{"Scan, 8 in flight, MB/s", "scan8", throughput, perfect, false},
 	{"Scan, 1 in flight, MB/s", "scan1", throughput, func(c condition) bool { return c.rate > 0 && c.loss == 0 }, false},
@@ -53,7 +53,7 @@ func (r *results) panels() []panel {
 			if !chart.fits(c) || !r.has(c.String(), chart.load, chart.metric) {
 				continue
 			}
-			p := panel{title: chart.title + " (" + c.String() + ")"}
+			p := panel{title: c.String() + ": " + chart.title}
 			if chart.floor {
 				p.mark = milliseconds(r.floors[i])
 			}
@@ -72,8 +72,8 @@ func (r *results) panels() []panel {
 // Sizes of the plot in pixels.
 const (
 	panelWidth = 420
-	labelWidth = 118
-	barWidth   = 235
+	labelWidth = 140
+	barWidth   = 215
 	barHeight  = 16
 	rowHeight  = 22
 	titleSpace = 34

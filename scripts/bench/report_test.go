@@ -94,9 +94,9 @@ func TestPlot(t *testing.T) {
 	r := sample()
 	got := r.panels()
 	want := []panel{
-		{"one call as the AWS CLI makes it, ms (40ms)", []bar{{"ssh -L", 176, false}, {"ssh -D", 220, false}, {"ddbproxy", 44, true}}, 40},
-		{"Scan, 8 in flight, MB/s (40ms)", []bar{{"ssh -L", 40, false}, {"ssh -D", 50, false}, {"ddbproxy", 60, true}}, 0},
-		{"Scan, 1 in flight, MB/s (40ms 20Mbit/s)", []bar{{"ssh -L", 2.5, false}, {"ddbproxy", 5, true}}, 0},
+		{"40ms: a CLI's call, ms (less is better)", []bar{{"ssh -L", 176, false}, {"ssh -D", 220, false}, {"ddbproxy", 44, true}}, 40},
+		{"40ms: Scan, 8 in flight, MB/s", []bar{{"ssh -L", 40, false}, {"ssh -D", 50, false}, {"ddbproxy", 60, true}}, 0},
+		{"40ms 20Mbit/s: Scan, 1 in flight, MB/s", []bar{{"ssh -L", 2.5, false}, {"ddbproxy", 5, true}}, 0},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d panels, want %d", len(got), len(want))
