@@ -44,18 +44,19 @@ type load struct {
 // window is how long a turn takes: warm is not measured.
 type window struct{ warm, measured time.Duration }
 
+// loads are in the order in which they are run: those that overload last.
 var loads = []load{
 	{"cli", "one call at a time, each over a client connection of its own", cliCalls},
 	{"get1", "GetItem, 1 in flight", closedLoop("GetItem", getItem, 1)},
 	{"get16", "GetItem, 16 in flight", closedLoop("GetItem", getItem, 16)},
 	{"get64", "GetItem, 64 in flight", closedLoop("GetItem", getItem, 64)},
-	{"get256", "GetItem, 256 in flight", closedLoop("GetItem", getItem, 256)},
 	{"scan1", "Scan pages of 1 MB, 1 in flight", closedLoop("Scan", scan, 1)},
 	{"scan8", "Scan pages of 1 MB, 8 in flight", closedLoop("Scan", scan, 8)},
-	{"scan32", "Scan pages of 1 MB, 32 in flight", closedLoop("Scan", scan, 32)},
 	{"write12k", "BatchWriteItem of 12 KB, 8 in flight", closedLoop("BatchWriteItem", batch(12<<10), 8)},
 	{"write400k", "PutItem of 400 KB, 8 in flight", closedLoop("PutItem", bigItem(400<<10), 8)},
 	{"mixed", "GetItem, 8 in flight, alone and beside 4 Scan pages in flight", mixed},
+	{"get256", "GetItem, 256 in flight", closedLoop("GetItem", getItem, 256)},
+	{"scan32", "Scan pages of 1 MB, 32 in flight", closedLoop("Scan", scan, 32)},
 	{"connect", "from the start of the program to the first answer; ssh: ssh HOST true", nil},
 	{"burst", "16 calls at once over fresh client connections, after idle time", burst},
 }

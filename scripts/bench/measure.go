@@ -9,14 +9,16 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
-// measure brings all peers up over a link and measures them, in rounds: within a
-// round each load goes to one peer after the other, so that they all meet the
-// same moods of the machine.
+// measure measures all peers over a link, in rounds: within a round each load
+// goes to one peer after the other, so that they all meet the same moods of the
+// machine. They start anew for each round. A connection's TCP remembers a bad
+// moment for long, and would carry it from one round to the next.
 func (s *scene) measure(ctx context.Context, c condition, r *results) error {
 	start := time.Now()
 	if err := s.setLink(c); err != nil {
@@ -27,50 +29,74 @@ func (s *scene) measure(ctx context.Context, c condition, r *results) error {
 		return err
 	}
 	r.begin(c, floor)
-	defer s.endPeers()
-	for _, name := range s.options.peers {
-		if name == onBastion && len(r.conditions) > 1 {
-			continue // it does not use the link
-		}
-		p, err := s.start(ctx, name)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			// A rival that cannot run here is no reason not to measure the rest.
-			if isDDBProxy(name) || name == onBastion {
-				return err
-			}
-			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", name, err)
-			continue
-		}
-		s.peers = append(s.peers, p)
-	}
-	wait(ctx, 2*time.Second) // what they do at their start is not measured
-	s.memory(r, "at start")
-	fmt.Fprintf(os.Stderr, "bench: %s: peers are up after %.0f s\n", c, time.Since(start).Seconds())
 	for round := range s.options.rounds {
-		for _, l := range loads {
-			if slices.Contains(c.loads, l.name) {
-				if err := s.round(ctx, c, l, round, r); err != nil {
-					return err
-				}
-			}
+		if err := s.round(ctx, c, round, r); err != nil {
+			return err
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s: round %d of %d done after %.0f s\n", c, round+1, s.options.rounds, time.Since(start).Seconds())
 	}
-	return ctx.Err()
+	return nil
+}
+
+func (s *scene) round(ctx context.Context, c condition, round int, r *results) error {
+	names := s.options.peers
+	if len(r.conditions) > 1 {
+		// Who does not use the link has been measured.
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == onBastion })
+	}
+	defer s.endPeers()
+	if err := s.startPeers(ctx, names); err != nil {
+		return err
+	}
+	wait(ctx, 2*time.Second) // what they do at their start is not measured
+	s.memory(r, "at start")
+	for _, l := range loads {
+		if !slices.Contains(c.loads, l.name) {
+			continue
+		}
+		if l.name == "burst" {
+			wait(ctx, s.options.idle)
+			s.memory(r, "idle")
+		}
+		if err := s.turns(ctx, c, l, round, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startPeers brings peers up, all at once.
+func (s *scene) startPeers(ctx context.Context, names []string) error {
+	peers, errs := make([]*peer, len(names)), make([]error, len(names))
+	var starting sync.WaitGroup
+	for i, name := range names {
+		// The lab opens one door at a time.
+		if _, err := s.door(name); err != nil {
+			return err
+		}
+		starting.Go(func() { peers[i], errs[i] = s.start(ctx, name) })
+	}
+	starting.Wait()
+	for i, name := range names {
+		switch {
+		case errs[i] == nil:
+			s.peers = append(s.peers, peers[i])
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isDDBProxy(name) || name == onBastion:
+			return errs[i]
+		default: // a rival that cannot run here is no reason not to measure the rest
+			fmt.Fprintf(os.Stderr, "bench: %s is left out: %v\n", name, errs[i])
+		}
+	}
+	return nil
 }
 
 // tooLong is what a turn may take in excess: calls are cut then, and have failed.
 const tooLong = 30 * time.Second
 
-// round gives each peer a turn with a load; another begins each time.
-func (s *scene) round(ctx context.Context, c condition, l load, round int, r *results) error {
-	if l.name == "burst" {
-		wait(ctx, s.options.idle)
-		s.memory(r, "idle")
-	}
+// turns gives each peer a turn with a load; another begins each round.
+func (s *scene) turns(ctx context.Context, c condition, l load, round int, r *results) error {
 	for i := range s.peers {
 		p := s.peers[(i+round)%len(s.peers)]
 		run := l.run
@@ -104,9 +130,11 @@ func (p *peer) complain(err error, n int) {
 }
 
 func (s *scene) endPeers() {
+	var ending sync.WaitGroup
 	for _, p := range s.peers {
-		p.end()
+		ending.Go(p.end)
 	}
+	ending.Wait()
 	s.peers = nil
 }
 

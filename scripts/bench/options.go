@@ -41,7 +41,7 @@ func (c condition) window(turn time.Duration) window {
 
 // standard are the conditions without any flag: about 10 minutes.
 var standard = []condition{
-	{rtt: 40 * time.Millisecond, loads: []string{"cli", "get1", "get64", "get256", "scan1", "scan8", "write12k", "mixed", "connect", "burst"}},
+	{rtt: 40 * time.Millisecond, loads: []string{"cli", "get1", "get64", "scan1", "scan8", "write12k", "mixed", "get256", "connect", "burst"}},
 	{rtt: 150 * time.Millisecond, loads: []string{"cli", "scan8"}},
 	{rtt: 40 * time.Millisecond, rate: 20e6, loads: []string{"scan1", "mixed"}},
 	{rtt: 40 * time.Millisecond, loss: 0.005, loads: []string{"get16", "scan8"}},

@@ -75,17 +75,14 @@ func (s *scene) start(ctx context.Context, name string) (*peer, error) {
 	return p, nil
 }
 
-func (s *scene) bringUp(ctx context.Context, name string) (p *peer, err error) {
+func (s *scene) bringUp(ctx context.Context, name string) (*peer, error) {
 	own := &tls.Config{RootCAs: s.ca.Pool()}
-	p = &peer{name: name, url: "https://" + ddbName, tls: own, end: func() {}}
+	p := &peer{name: name, url: "https://" + ddbName, tls: own, door: s.doors[name], end: func() {}}
 	if name == onBastion {
 		p.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return s.Dial(ctx, lab.Bastion, network, lab.VPCEndpoint+":443")
 		}
 		return p, nil
-	}
-	if p.door, err = s.door(name); err != nil {
-		return nil, err
 	}
 	ssh := []string{"-F", p.door.ClientConfig}
 	switch name {

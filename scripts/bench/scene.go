@@ -115,12 +115,14 @@ func (s *scene) startAWS() error {
 	return nil
 }
 
-// door is a peer's own sshd.
+// door is a peer's own sshd, opened at its first use; who is on the bastion needs
+// none.
 func (s *scene) door(name string) (door, error) {
-	if d, ok := s.doors[name]; ok {
+	d, ok := s.doors[name]
+	if ok || name == onBastion {
 		return d, nil
 	}
-	d := door{SSHD: s.SSHD(lab.SSHDOptions{Name: name, Port: 2201 + len(s.doors)})}
+	d = door{SSHD: s.SSHD(lab.SSHDOptions{Name: name, Port: 2201 + len(s.doors)})}
 	if d.pid = findProcess(filepath.Dir(d.AuthorizedKeys)); d.pid == 0 {
 		return d, fmt.Errorf("the sshd of %s is not to be found", name)
 	}
