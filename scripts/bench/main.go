@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -34,6 +36,7 @@ func main() {
 // run measures and reports. What was measured until an interrupt is reported too.
 func run(ctx context.Context, o options) error {
 	r := &results{}
+	about := about(o)
 	err := inLab(func(tb *standIn) error {
 		s, err := newScene(ctx, tb, o)
 		if err != nil {
@@ -49,6 +52,16 @@ func run(ctx context.Context, o options) error {
 	if len(r.values) == 0 {
 		return err
 	}
+	fmt.Println(about)
 	writeReport(os.Stdout, r, o.peers)
 	return errors.Join(err, writeFile(o.json, r.writeJSON), writeFile(o.plot, r.writePlot))
+}
+
+// about says on what the figures were made. Others' work on the machine, of which
+// the load average tells, slows all peers, those most that need most of it.
+func about(o options) string {
+	load, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf("%d processors, load average %s before; %d rounds, turns of %v and 4 round trips; ddbproxy: %s",
+		runtime.NumCPU(), first, o.rounds, o.turn, strings.Join(o.binaries, ", "))
 }

@@ -67,13 +67,14 @@ func (s *scene) round(ctx context.Context, c condition, round int, r *results) e
 
 // startPeers brings peers up, all at once.
 func (s *scene) startPeers(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := s.openDoor(name); err != nil {
+			return err
+		}
+	}
 	peers, errs := make([]*peer, len(names)), make([]error, len(names))
 	var starting sync.WaitGroup
 	for i, name := range names {
-		// The lab opens one door at a time.
-		if _, err := s.door(name); err != nil {
-			return err
-		}
 		starting.Go(func() { peers[i], errs[i] = s.start(ctx, name) })
 	}
 	starting.Wait()

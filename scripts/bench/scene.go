@@ -115,19 +115,17 @@ func (s *scene) startAWS() error {
 	return nil
 }
 
-// door is a peer's own sshd, opened at its first use; who is on the bastion needs
-// none.
-func (s *scene) door(name string) (door, error) {
-	d, ok := s.doors[name]
-	if ok || name == onBastion {
-		return d, nil
+// openDoor starts a peer's own sshd, once; who is on the bastion needs none.
+func (s *scene) openDoor(name string) error {
+	if _, open := s.doors[name]; open || name == onBastion {
+		return nil
 	}
-	d = door{SSHD: s.SSHD(lab.SSHDOptions{Name: name, Port: 2201 + len(s.doors)})}
+	d := door{SSHD: s.SSHD(lab.SSHDOptions{Name: name, Port: 2201 + len(s.doors)})}
 	if d.pid = findProcess(filepath.Dir(d.AuthorizedKeys)); d.pid == 0 {
-		return d, fmt.Errorf("the sshd of %s is not to be found", name)
+		return fmt.Errorf("the sshd of %s is not to be found", name)
 	}
 	s.doors[name] = d
-	return d, nil
+	return nil
 }
 
 // setLink makes the link what a condition says.
