@@ -22,6 +22,7 @@ const (
 	rate       = "calls/s"
 	throughput = "MB/s"
 	alone99    = "alone p99 ms"
+	beside50   = "beside p50 ms"
 	beside99   = "beside p99 ms"
 	last       = "last ms"
 	cpuLaptop  = "laptop CPU"
@@ -241,11 +242,13 @@ func mixed(ctx context.Context, s *scene, p *peer, w window) (metrics, error) {
 	start := time.Now()
 	beside := small.measure(ctx, w.measured, 50)
 	m := metrics{throughput: float64(large.received.Load()-before) / 1e6 / time.Since(start).Seconds()}
+	for from, to := range map[string]string{p50: beside50, p99: beside99} {
+		if v, ok := beside[from]; ok {
+			m[to] = v
+		}
+	}
 	if v, ok := alone[p99]; ok {
 		m[alone99] = v
-	}
-	if v, ok := beside[p99]; ok {
-		m[beside99] = v
 	}
 	return m, ctx.Err()
 }

@@ -74,8 +74,16 @@ func (s *scene) startPeers(ctx context.Context, names []string) error {
 	}
 	peers, errs := make([]*peer, len(names)), make([]error, len(names))
 	var starting sync.WaitGroup
+	start := func(i int) { peers[i], errs[i] = s.start(ctx, names[i]) }
 	for i, name := range names {
-		starting.Go(func() { peers[i], errs[i] = s.start(ctx, name) })
+		if !isDDBProxy(name) {
+			starting.Go(func() { start(i) })
+		}
+	}
+	for i, name := range names {
+		if isDDBProxy(name) { // one by one: the first uploads the relay
+			start(i)
+		}
 	}
 	starting.Wait()
 	for i, name := range names {

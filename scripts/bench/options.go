@@ -39,7 +39,7 @@ func (c condition) window(turn time.Duration) window {
 	return window{warm: 200*time.Millisecond + 3*c.rtt, measured: turn + 4*c.rtt}
 }
 
-// standard are the conditions without any flag: about 10 minutes.
+// standard are the conditions without any flag: about 11 minutes.
 var standard = []condition{
 	{rtt: 40 * time.Millisecond, loads: []string{"cli", "get1", "get64", "scan1", "scan8", "write12k", "mixed", "get256", "connect", "burst"}},
 	{rtt: 150 * time.Millisecond, loads: []string{"cli", "scan8"}},

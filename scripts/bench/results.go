@@ -48,7 +48,7 @@ func (r *results) add(load, peer string, m metrics) {
 }
 
 // metricOrder are all metrics, in the order of the report.
-var metricOrder = []string{p50, p99, rate, throughput, alone99, beside99, last, cpuLaptop, cpuBastion, clientMB, relayMB, failed}
+var metricOrder = []string{p50, p99, rate, throughput, alone99, beside50, beside99, last, cpuLaptop, cpuBastion, clientMB, relayMB, failed}
 
 // greaterIsBetter tells rates from times.
 func greaterIsBetter(metric string) bool { return metric == rate || metric == throughput }
