@@ -5,7 +5,7 @@
 // Each test is a story about one promise; rig_test.go has the scenery and
 // session_test.go the ddbproxy that a story is about. Nothing here looks inside
 // ddbproxy: what a test knows is what a user, the bastion or AWS could see. No
-// test asserts how fast something is; bench_test.go and faults_test.go measure
+// test asserts how fast something is; faults_test.go and scripts/bench measure
 // that on demand.
 //
 // They need Linux, root and scripts/test-deps, and skip without.

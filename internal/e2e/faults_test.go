@@ -15,6 +15,10 @@ import (
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
+// rtt is the emulated round trip between laptop and bastion; AWS is beside the
+// bastion.
+const rtt = 40 * time.Millisecond
+
 // fault is what happens to both tools at once.
 type fault struct {
 	name string
