@@ -246,7 +246,7 @@ func greet(c *console, s *session) {
 		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.url)
 	}
 	if s.control != nil {
-		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  eval \"$(%s)\"", s.envCommand())
+		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
 	c.say("\nCtrl-C ends it.")
 }

@@ -206,5 +206,5 @@ func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	for _, s := range found {
 		urls = append(urls, s.URL)
 	}
-	return sessionInfo{}, usageError("choose one by its port: ddbproxy env --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
+	return sessionInfo{}, usageError("choose one by its port: --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
 }

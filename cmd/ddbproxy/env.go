@@ -1,38 +1,70 @@
 package main
 
 import (
-	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 func newEnv(_ *console) *cobra.Command {
-	var port string
+	var port, format string
 	cmd := &cobra.Command{
 		Use:   "env",
-		Short: "Print shell commands that point AWS tools at the running session",
-		Long: `Prints export commands with the endpoint of the session that is running and its
+		Short: "Print what points AWS tools at the running session, for a shell",
+		Long: `Prints commands that set the endpoint of the session that is running and its
 key, which is worth nothing beyond this machine. With them, AWS tools that know
 AWS_ENDPOINT_URL_DYNAMODB need no --endpoint-url: AWS CLI from 2.13 and 1.29,
-boto3, and the SDKs for JavaScript 3 and Go 2. Older ones need the option too.`,
+boto3, and the SDKs for JavaScript 3 and Go 2. Older ones need the option too.
+
+--format says for what:
+
+  sh          bash, zsh, dash, ksh and other shells of their family (these names
+              are taken too)
+  fish        fish
+  powershell  PowerShell, also as pwsh
+  cmd         Windows' cmd.exe
+  dotenv      a file of NAME=VALUE, for docker --env-file and its like
+  json        an object; null is what should not be set
+
+It is sh unless told otherwise, on Windows powershell where SHELL is not set, so
+that a script gets the same whoever runs it. DDBPROXY_FORMAT=fish makes fish the
+default of a person.`,
 		Example: `  eval "$(ddbproxy env)"
-  aws dynamodb list-tables`,
-		Args: noArgs,
+  aws dynamodb list-tables
+
+  ddbproxy env --format fish | source
+  ddbproxy env --format powershell | Out-String | Invoke-Expression
+  for /f "delims=" %i in ('ddbproxy env --format cmd') do @%i
+  ddbproxy env --format dotenv >.env.ddbproxy
+  ddbproxy env --format json | jq -r .AWS_ENDPOINT_URL_DYNAMODB`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && formatNamed(args[0]) != nil {
+				return usageError("did you mean --format "+args[0]+"?", "%s takes no argument, and got %q", cmd.CommandPath(), args[0])
+			}
+			return noArgs(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			write := formatNamed(format)
+			if write == nil {
+				return usageError("ddbproxy env --help tells them apart", "--format %s: not %s", format, strings.Join(formatNames, ", "))
+			}
 			s, err := running(cmd.Context(), port)
 			if err != nil {
 				return err
 			}
-			set, unset := s.endpointEnv()
-			for _, v := range set {
-				fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", v.name, shellQuote(v.value))
+			text, err := write(s.endpointEnv())
+			if err != nil {
+				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "unset "+strings.Join(unset, " "))
-			return nil
+			_, err = cmd.OutOrStdout().Write([]byte(text))
+			return err
 		},
 	}
-	cmd.Flags().StringVar(&port, "local-port", "", "the session's local `port`, where several are running")
+	f := cmd.Flags()
+	f.StringVar(&port, "local-port", "", "the session's local `port`, where several are running")
+	f.StringVar(&format, "format", defaultFormat(), "what to print for: sh, fish, powershell, cmd, dotenv or json")
 	return cmd
 }
 
@@ -59,5 +91,14 @@ func (s sessionInfo) proxyEnv() (set []variable, unset []string) {
 		[]string{"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"}
 }
 
-// shellQuote makes one word of s for every shell of the Bourne family.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// takeEnv is how a person's shell takes over what command ("ddbproxy env")
+// prints.
+func takeEnv(command string) string {
+	switch shell := filepath.Base(os.Getenv("SHELL")); {
+	case shell == "fish":
+		return command + " --format fish | source"
+	case shell == "pwsh" || defaultFormat() == "powershell":
+		return command + " --format powershell | Out-String | Invoke-Expression"
+	}
+	return `eval "$(` + command + `)"`
+}
