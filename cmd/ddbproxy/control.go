@@ -25,6 +25,9 @@ type sessionInfo struct {
 	Secret string `json:"secret_access_key"`
 }
 
+// port is the local one.
+func (s sessionInfo) port() string { return s.URL[strings.LastIndex(s.URL, ":")+1:] }
+
 // control answers on a unix socket in the user's runtime directory, named by
 // the session's first address.
 type control struct {
@@ -190,7 +193,7 @@ func running(ctx context.Context, port string) (sessionInfo, error) {
 // pick chooses the session on a port, or the only one.
 func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	if port != "" {
-		i := slices.IndexFunc(found, func(s sessionInfo) bool { return strings.HasSuffix(s.URL, ":"+port) })
+		i := slices.IndexFunc(found, func(s sessionInfo) bool { return s.port() == port })
 		if i < 0 {
 			return sessionInfo{}, noSession(port)
 		}

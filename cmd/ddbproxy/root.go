@@ -194,7 +194,7 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newExec(c), newStatus(), newEnv(c), newCredentials(), newDemo(c), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newEnv(c), newCredentials(), newConfigure(c), newDemo(c), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,
