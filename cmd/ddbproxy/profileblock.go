@@ -124,12 +124,12 @@ func lineAt(file []byte, text string) (places []int) {
 
 // sectionHeader is [profile NAME], [services NAME] or [NAME], as loosely as the
 // loosest of the tools reads it.
-var sectionHeader = regexp.MustCompile(`^\s*\[\s*(?:(?:profile|services)\s+)?["']?([^\]"']*?)["']?\s*\]`)
+var sectionHeader = regexp.MustCompile(`^\s*\[\s*(?:(profile|services)\s+)?["']?([^\]"']*?)["']?\s*\]`)
 
 // hasSection reports whether there is a profile or services section of a name.
 func hasSection(file []byte, name string) bool {
 	for line := range bytes.Lines(bytes.TrimPrefix(file, []byte("\ufeff"))) {
-		if m := sectionHeader.FindSubmatch(line); m != nil && string(m[1]) == name {
+		if m := sectionHeader.FindSubmatch(line); m != nil && string(m[2]) == name {
 			return true
 		}
 	}
