@@ -19,10 +19,11 @@ import (
 // sessionInfo is what a running session tells other ddbproxy commands of the
 // same user. The key is worth nothing beyond this machine's loopback.
 type sessionInfo struct {
-	URL    string `json:"url"`
-	Region string `json:"region"`
-	KeyID  string `json:"access_key_id"`
-	Secret string `json:"secret_access_key"`
+	URL      string `json:"url"`
+	Region   string `json:"region"`
+	Endpoint string `json:"endpoint"` // DynamoDB's name there
+	KeyID    string `json:"access_key_id"`
+	Secret   string `json:"secret_access_key"`
 }
 
 // port is the local one.

@@ -54,6 +54,13 @@ default of a person.`,
 			if err != nil {
 				return err
 			}
+			wanted, err := wantedVariant(cmd.Context(), "")
+			if err == nil {
+				err = s.serves(wanted)
+			}
+			if err != nil {
+				return err
+			}
 			text, err := write(s.endpointEnv())
 			if err != nil {
 				return err

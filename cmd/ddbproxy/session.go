@@ -86,6 +86,9 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		closeAll()
 		return nil, err
 	}
+	if o.endpoint == "" {
+		o.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
+	}
 	log := o.logger(c)
 	s := &session{url: endpointURL(listeners)}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
@@ -184,7 +187,7 @@ func (s *session) look(interrupted context.Context) error {
 			e.code, _ = describe(t)
 		}
 		if where.Hop() == "dns" {
-			e.hint = "is --region the bastion's? DNS there may also be down"
+			e.hint = noNameHint(s.endpoint)
 		}
 		return e
 	default:
@@ -211,7 +214,7 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
 }
 
 // serve starts answering.
