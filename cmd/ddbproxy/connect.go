@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"log/slog"
 	"net"
 	"regexp"
@@ -32,13 +33,16 @@ type connectOptions struct {
 	hold         time.Duration
 	verbose      bool
 
-	program func(goos, goarch string) *tunnel.Program // the demo has none to upload
-	ours    []net.Listener
-	up      atomic.Bool // the session is up: nobody is asked any more
+	program  func(goos, goarch string) *tunnel.Program // the demo has none to upload
+	ours     []net.Listener
+	detached bool        // startInBackground began us
+	end      func()      // another command ends the session; nil: none can
+	up       atomic.Bool // the session is up: nobody is asked any more
 }
 
 func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
+	background := false
 	cmd := &cobra.Command{
 		Use:   "connect {[USER@]HOST[:PORT]... | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
@@ -76,16 +80,24 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
   ddbproxy connect bastion-a bastion-b
   ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
   ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
+  ddbproxy connect bastion --background
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.target(args); err != nil {
 				return err
 			}
+			if background && !o.detached {
+				return startInBackground(cmd.Context(), c)
+			}
 			return connect(cmd.Context(), c, o)
 		},
 	}
-	o.flags(cmd.Flags())
+	f := cmd.Flags()
+	o.flags(f)
+	f.BoolVar(&background, "background", false, "return when the session is up, without asking anything; ddbproxy disconnect ends it, ddbproxy logs shows what it says")
+	f.BoolVar(&o.detached, "detached", false, "")
+	_ = f.MarkHidden("detached") // it is there
 	return cmd
 }
 
@@ -213,7 +225,7 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 }
 
 // greet tells what was reached and what to type next.
-func greet(c *console, s *session) {
+func greet(c *console, s *session, detached bool) {
 	for _, st := range s.tunnel.Status() {
 		how := "by the relay there"
 		if st.Carrier == tunnel.CarrierForward {
@@ -248,12 +260,22 @@ func greet(c *console, s *session) {
 	if s.control != nil {
 		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
-	c.say("\nCtrl-C ends it.")
+	if !detached {
+		c.say("\nCtrl-C ends it.")
+		return
+	}
+	c.say("\n%s ends it.", s.command("disconnect"))
+	if out, ok := c.out.(io.Closer); ok {
+		out.Close() // all is said that startInBackground waits for
+	}
 }
 
 // envCommand prints this session's settings, in any shell of this user.
-func (s *session) envCommand() string {
-	command := self() + " env"
+func (s *session) envCommand() string { return s.command("env") }
+
+// command is one for this session, in any shell of this user.
+func (s *session) command(name string) string {
+	command := self() + " " + name
 	if port := s.url[strings.LastIndex(s.url, ":")+1:]; port != defaultPort {
 		command += " --local-port " + port
 	}

@@ -72,7 +72,9 @@ func claim(dir string) error {
 	return nil
 }
 
-func newControl(addr string, info sessionInfo, status func() sessionStatus) (*control, error) {
+// newControl answers for the session at addr; end is nil where it ends with a
+// command of its own.
+func newControl(addr string, info sessionInfo, status func() sessionStatus, end func()) (*control, error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
@@ -99,6 +101,13 @@ func newControl(addr string, info sessionInfo, status func() sessionStatus) (*co
 	}
 	answer("/session", func() any { return info })
 	answer("/status", func() any { return status() })
+	mux.HandleFunc("POST /end", func(w http.ResponseWriter, _ *http.Request) {
+		if end == nil {
+			http.Error(w, "not by itself", http.StatusConflict)
+			return
+		}
+		endOn(w, end)
+	})
 	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -114,18 +123,23 @@ func (c *control) Close() error {
 	return err
 }
 
+// sockets are those of this user's sessions, dead ones among them.
+func sockets() (names []string, err error) {
+	dirs, err := runtimeDirs()
+	for _, dir := range dirs {
+		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
+		names = append(names, more...)
+	}
+	return names, err
+}
+
 // sessions asks every session of this user: at /session for a sessionInfo, at
 // /status for a sessionStatus. silent are the sockets of those that are there
 // and do not answer.
 func sessions[T any](ctx context.Context, path string) (found []T, silent []string, err error) {
-	dirs, err := runtimeDirs()
+	names, err := sockets()
 	if err != nil {
 		return nil, nil, err
-	}
-	var names []string
-	for _, dir := range dirs {
-		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
-		names = append(names, more...)
 	}
 	answers, errs := make([]T, len(names)), make([]error, len(names))
 	var asking sync.WaitGroup
@@ -147,20 +161,25 @@ func sessions[T any](ctx context.Context, path string) (found []T, silent []stri
 func ask(ctx context.Context, socket, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var d net.Dialer
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", socket)
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ddbproxy"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := call(ctx, socket, http.MethodGet, path)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+// call sends one request to a session's socket.
+func call(ctx context.Context, socket, method, path string) (*http.Response, error) {
+	var d net.Dialer
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", socket)
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://ddbproxy"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return transport.RoundTrip(req)
 }
 
 // checkPort refuses what is no port; "" is any.

@@ -47,6 +47,12 @@ func setup(e *testscript.Env) error {
 			return err
 		}
 	}
+	e.Defer(func() { // of a script that failed midway
+		left, _ := filepath.Glob(filepath.Join(run, "ddbproxy", "*.sock"))
+		for _, socket := range left {
+			_ = end(context.Background(), socket, "") // dead ones do not answer
+		}
+	})
 	e.Vars = append(e.Vars,
 		"HOME="+home, "XDG_RUNTIME_DIR="+run,
 		"BASTION=dev@"+s.ssh.String(), "STAGE="+s.dir,
