@@ -79,8 +79,9 @@ default of a person.`,
 type variable struct{ name, value string }
 
 // endpointEnv points AWS tools at the session's endpoint. What is unset would
-// lead them past it, or make them refuse it; with AWS_PROFILE, the SDK for
-// JavaScript 3 does not look at keys in the environment.
+// lead them past it; with AWS_PROFILE, the SDK for JavaScript 3 does not look at
+// keys in the environment. SDKs refuse a custom endpoint with FIPS or dual stack,
+// which the default profile may ask for too: false overrules it.
 func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 	return []variable{
 		{"AWS_ENDPOINT_URL_DYNAMODB", s.URL},
@@ -89,7 +90,9 @@ func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 		{"AWS_DEFAULT_REGION", s.Region},
 		{"AWS_ACCESS_KEY_ID", s.KeyID},
 		{"AWS_SECRET_ACCESS_KEY", s.Secret},
-	}, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"}
+		{"AWS_USE_FIPS_ENDPOINT", "false"},
+		{"AWS_USE_DUALSTACK_ENDPOINT", "false"},
+	}, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
 }
 
 // proxyEnv has the tools' own requests pass through the session.

@@ -35,11 +35,11 @@ running for these HOSTs (the only one, without a HOST), or one that begins and
 ends with the command. Its exit code is the command's; its signals too.
 
 The command gets the session's endpoint, region and key. Settings that would
-lead it past the endpoint or make it refuse are taken out: a profile, a session
-token, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_USE_FIPS_ENDPOINT and
-AWS_USE_DUALSTACK_ENDPOINT. What the last two ask for (or the profile, by its
-use_fips_endpoint and use_dualstack_endpoint) the session does instead; one that
-runs and does not is refused, or with a HOST another begins.
+lead it past the endpoint are taken out: a profile, a session token, and
+AWS_IGNORE_CONFIGURED_ENDPOINT_URLS. SDKs refuse an endpoint of one's own with
+AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT, or their like in a profile:
+these are switched off, and the session does what they ask for. One that runs
+and does not is refused, or with a HOST another begins.
 
 Tools that do not know AWS_ENDPOINT_URL_DYNAMODB (AWS CLI before 2.13 or 1.29,
 boto3 before 1.28, SDK for Go 1, for JavaScript 2) need --proxy: it sets

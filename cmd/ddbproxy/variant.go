@@ -11,8 +11,8 @@ import (
 )
 
 // variant is which of a region's endpoints AWS's settings ask for. The SDKs
-// refuse a custom endpoint with such a setting, so clients go without it, and
-// the session routes as it says.
+// refuse a custom endpoint with such a setting, so clients have it off, and the
+// session routes as it says.
 type variant struct{ fips, dualStack bool }
 
 // variantOf looks into the sources of AWS's settings; the first that says
@@ -90,7 +90,7 @@ func (v variant) isServedBy(host string) bool {
 }
 
 // serves refuses a session that would send a client elsewhere than its settings
-// ask for, since those settings are taken from it.
+// ask for, since those settings are switched off for it.
 func (s sessionInfo) serves(v variant) error {
 	if v.isServedBy(s.Endpoint) {
 		return nil

@@ -20,16 +20,19 @@ func TestExecRunsRealClients(t *testing.T) {
 	if got := r.client([]string{ca}, ddbproxy, "exec", lab.BastionName, "--", "true"); got.code != 0 {
 		t.Fatalf("%+v, want the relay sent", got)
 	}
+	fips := filepath.Join(r.Home, "fips")
+	r.write(fips, "[default]\nregion = "+lab.Region+"\nuse_fips_endpoint = true\n")
 	for _, tt := range []struct {
-		name, host string
+		name, host string // DynamoDB's name
 		env        []string
 		args       []string
 	}{
 		{"AWS CLI by proxy", ddbName, nil, []string{"--proxy", "--", "/usr/bin/aws", "dynamodb", "list-tables", "--output", "text", "--no-cli-pager"}},
 		{"boto3", ddbName, nil, []string{"--", lab.ClientScript(t, "boto3_story.py"), "list"}},
 		{"JavaScript", ddbName, nil, []string{"--", lab.ClientScript(t, "jsv3_story.mjs"), "list"}},
-		// It would refuse a custom endpoint with this.
+		// It would refuse a custom endpoint with these.
 		{"JavaScript, FIPS", "dynamodb-fips." + lab.Region + ".amazonaws.com", []string{"AWS_USE_FIPS_ENDPOINT=true"}, []string{"--", lab.ClientScript(t, "jsv3_story.mjs"), "list"}},
+		{"JavaScript, FIPS profile", "dynamodb-fips." + lab.Region + ".amazonaws.com", []string{"AWS_CONFIG_FILE=" + fips}, []string{"--", lab.ClientScript(t, "jsv3_story.mjs"), "list"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := r.client(append(tt.env, ca, "AWS_PROFILE=default"), ddbproxy, append([]string{"exec", lab.BastionName}, tt.args...)...)
@@ -44,7 +47,7 @@ func TestExecRunsRealClients(t *testing.T) {
 			}
 		})
 	}
-	if got := r.applied("ListTables"); got != 4 {
-		t.Errorf("DynamoDB answered %d times, want 4", got)
+	if got := r.applied("ListTables"); got != 5 {
+		t.Errorf("DynamoDB answered %d times, want 5", got)
 	}
 }
