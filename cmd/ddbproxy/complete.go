@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"slices"
 	"strings"
@@ -34,6 +33,7 @@ var completed = map[string]cobra.CompletionFunc{
 	"hold":             cobra.FixedCompletions([]string{"20s"}, noFiles),
 	"instance-connect": cobra.NoFileCompletions,
 	"listen":           cobra.FixedCompletions([]string{"8000", "8001"}, noFiles),
+	"timeout":          cobra.FixedCompletions([]string{"30s", "1m"}, noFiles),
 	"dynamodb":         cobra.NoFileCompletions,
 }
 
@@ -49,7 +49,7 @@ func addCompletions(root *cobra.Command) {
 		switch cmd.Name() {
 		case "connect", "exec":
 			cmd.ValidArgsFunction = completeHosts
-		case "completion":
+		case "completion", "disconnect":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
@@ -84,11 +84,7 @@ func completeCommands(cmd *cobra.Command, args []string, _ string) (names []stri
 }
 
 func completePorts(cmd *cobra.Command, _ []string, _ string) (ports []string, _ cobra.ShellCompDirective) {
-	ctx := cmd.Context()
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	found, _, _ := sessions[sessionInfo](ctx, "/session")
+	found, _, _ := sessions[sessionInfo](cmd.Context(), "/session")
 	for _, s := range found {
 		ports = append(ports, s.port()+"\t"+s.Region)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,6 +53,15 @@ running, HOST or the port tells which one.`,
 		},
 	}
 	cmd.Flags().StringVar(&port, "local-port", "", "the session's local `port`")
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) (hosts []string, _ cobra.ShellCompDirective) {
+		found, _, _ := sessions[sessionStatus](cmd.Context(), "/status")
+		for _, s := range found {
+			for _, b := range s.Bastions {
+				hosts = append(hosts, b.Destination)
+			}
+		}
+		return hosts, noFiles
+	}
 	return cmd
 }
 
@@ -62,10 +72,14 @@ func chosen(ctx context.Context, host, port string) (socket string, session sess
 		return "", session, err
 	}
 	var all, fit []sessionStatus
+	var silent []string
 	for _, name := range names {
 		var s sessionStatus
-		if ask(ctx, name, "/status", &s) != nil {
-			continue // a dead session's, or it does not answer: status tells
+		if err := ask(ctx, name, "/status", &s); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				silent = append(silent, name)
+			}
+			continue // else a dead session's
 		}
 		all = append(all, s)
 		if (port == "" || strings.HasSuffix(s.URL, ":"+port)) && (host == "" || s.has(host)) {
@@ -79,6 +93,8 @@ func chosen(ctx context.Context, host, port string) (socket string, session sess
 		return "", session, usageError("choose one: ddbproxy disconnect --local-port 8001", "several sessions are running: %s", listed(fit))
 	case len(all) > 0 && host != "":
 		return "", session, usageError("running: "+listed(all), "no session of yours goes to %s", host)
+	case len(silent) > 0:
+		return "", session, noAnswer(silent)
 	}
 	return "", session, noSession(port)
 }

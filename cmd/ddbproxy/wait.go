@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // lookAgain is how often the sockets and logs of sessions are looked at, which
@@ -72,7 +74,7 @@ func awaitSession(ctx context.Context, port string) (string, error) {
 			}
 			last = &exitError{exitUnreachable, errors.New(s.URL + " has no bastion"), "ddbproxy status"}
 			if len(s.Bastions) > 0 && s.Bastions[0].Error != "" {
-				last = &exitError{exitUnreachable, fmt.Errorf("%s has no bastion: %s", s.URL, s.Bastions[0].Error), "ddbproxy status"}
+				last = &exitError{exitUnreachable, fmt.Errorf("%s has no bastion: %s", s.URL, relay.Printable(s.Bastions[0].Error, 1000)), "ddbproxy status"}
 			}
 		}
 		select {
