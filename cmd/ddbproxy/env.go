@@ -108,6 +108,9 @@ func takeEnv(command string) string {
 	case shell == "fish":
 		return command + " --format fish | source"
 	case shell == "pwsh" || defaultFormat() == "powershell":
+		if strings.HasPrefix(command, "'") {
+			command = "& " + command // else it would be a string
+		}
 		return command + " --format powershell | Out-String | Invoke-Expression"
 	}
 	return `eval "$(` + command + `)"`

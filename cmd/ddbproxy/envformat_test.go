@@ -118,3 +118,21 @@ func TestShellsTakeOverTheirFormat(t *testing.T) {
 		})
 	}
 }
+
+func TestTakeEnvFitsTheShell(t *testing.T) {
+	for shell, want := range map[string]string{
+		"/bin/bash":      `eval "$(ddbproxy env)"`,
+		"/usr/bin/fish":  "ddbproxy env --format fish | source",
+		"/opt/bin/pwsh":  "ddbproxy env --format powershell | Out-String | Invoke-Expression",
+		"/bin/something": `eval "$(ddbproxy env)"`,
+	} {
+		t.Setenv("SHELL", shell)
+		if got := takeEnv("ddbproxy env"); got != want {
+			t.Errorf("%s: %q, want %q", shell, got, want)
+		}
+	}
+	t.Setenv("SHELL", "pwsh")
+	if got, want := takeEnv("'/my dir/ddbproxy' env"), "& '/my dir/ddbproxy' env --format powershell | Out-String | Invoke-Expression"; got != want {
+		t.Errorf("a quoted path: %q, want %q", got, want)
+	}
+}
