@@ -4,7 +4,9 @@ LDFLAGS  = -s -w $(if $(VERSION),-X github.com/ddbproxy/ddbproxy/internal/versio
 GOBUILD  = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 RELAYS   = internal/relaybin/bin
 
-.PHONY: build relays demo test check soak faults bench clean
+DATE     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: build relays man demo test check soak faults bench clean
 
 # Both programs into bin/. ddbproxy carries the relays for linux/amd64 and
 # linux/arm64 that it uploads to bastions.
@@ -19,6 +21,11 @@ relays:
 		(sha256sum 2>/dev/null || shasum -a 256) <$$out | cut -c1-64 >$$out.sha256 && \
 		gzip -9nf $$out || exit 1; \
 	done
+
+# The manual pages into bin/man; their date is that of the commit.
+man:
+	@mkdir -p bin/man
+	SOURCE_DATE_EPOCH=$(DATE) DDBPROXY_MAN_DIR=$(CURDIR)/bin/man go test -count 1 -run '^TestManPages$$' ./cmd/ddbproxy
 
 # The whole story on this machine: no AWS account, no root, Go alone.
 # ARGS=--once ends after the story.

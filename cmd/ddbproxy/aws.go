@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -87,11 +88,35 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	case err != nil:
 		return nil, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
 	}
+	if err := refuseOwnProfile(cfg, o.profile); err != nil {
+		return nil, err
+	}
 	s.credentials = explained{cfg.Credentials}
 	s.config = cfg
 	s.config.Credentials = s.credentials
 	s.regions, err = pickRegions(o, cfg.Region)
 	return s, err
+}
+
+// ownProcess is the credential_process of a profile that ddbproxy configure
+// wrote.
+var ownProcess = regexp.MustCompile(`(^|[/\\"])ddbproxy(\.exe)?"? credentials( |$)`)
+
+// refuseOwnProfile refuses a profile whose keys would come from ourselves.
+func refuseOwnProfile(cfg aws.Config, named string) error {
+	for _, source := range cfg.ConfigSources {
+		switch source := source.(type) {
+		case config.EnvConfig:
+			if source.Credentials.HasKeys() && named == "" {
+				return nil // they come before the profile's
+			}
+		case config.SharedConfig:
+			if ownProcess.MatchString(source.CredentialProcess) {
+				return usageError("name the profile that has your keys: --profile, or AWS_PROFILE", "the AWS profile %q is for the clients of ddbproxy, and has its own key only", source.Profile)
+			}
+		}
+	}
+	return nil
 }
 
 // pickRegions settles which regions are served; the first is the default.

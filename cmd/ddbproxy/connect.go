@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"log/slog"
 	"net"
 	"regexp"
@@ -34,13 +35,16 @@ type connectOptions struct {
 	hold         time.Duration
 	verbose      bool
 
-	program func(goos, goarch string) *tunnel.Program // the demo has none to upload
-	ours    []net.Listener
-	up      atomic.Bool // the session is up: nobody is asked any more
+	program  func(goos, goarch string) *tunnel.Program // the demo has none to upload
+	ours     []net.Listener
+	detached bool        // startInBackground began us
+	end      func()      // another command ends the session; nil: none can
+	up       atomic.Bool // the session is up: nobody is asked any more
 }
 
 func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
+	background := false
 	cmd := &cobra.Command{
 		Use:   "connect {[USER@]HOST[:PORT]... | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
@@ -78,16 +82,24 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
   ddbproxy connect bastion-a bastion-b
   ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
   ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
+  ddbproxy connect bastion --background
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.target(args); err != nil {
 				return err
 			}
+			if background && !o.detached {
+				return startInBackground(cmd.Context(), c)
+			}
 			return connect(cmd.Context(), c, o)
 		},
 	}
-	o.flags(cmd.Flags())
+	f := cmd.Flags()
+	o.flags(f)
+	f.BoolVar(&background, "background", false, "return when the session is up, without asking anything; ddbproxy disconnect ends it, ddbproxy logs shows what it says")
+	f.BoolVar(&o.detached, "detached", false, "")
+	_ = f.MarkHidden("detached") // it is there
 	return cmd
 }
 
@@ -96,7 +108,7 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
-	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's")
+	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")
 	f.StringVarP(&o.sshConfig, "ssh-config", "F", "", "ssh configuration `file` instead of ~/.ssh/config")
@@ -219,7 +231,7 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 }
 
 // greet tells what was reached and what to type next.
-func greet(c *console, s *session) {
+func greet(c *console, s *session, detached bool) {
 	for _, st := range s.tunnel.Status() {
 		how := "by the relay there"
 		if st.Carrier == tunnel.CarrierForward {
@@ -252,14 +264,24 @@ func greet(c *console, s *session) {
 		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.url)
 	}
 	if s.control != nil {
-		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  eval \"$(%s)\"", s.envCommand())
+		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
-	c.say("\nCtrl-C ends it.")
+	if !detached {
+		c.say("\nCtrl-C ends it.")
+		return
+	}
+	c.say("\n%s ends it.", s.command("disconnect"))
+	if out, ok := c.out.(io.Closer); ok {
+		out.Close() // all is said that startInBackground waits for
+	}
 }
 
 // envCommand prints this session's settings, in any shell of this user.
-func (s *session) envCommand() string {
-	command := self() + " env"
+func (s *session) envCommand() string { return s.command("env") }
+
+// command is one for this session, in any shell of this user.
+func (s *session) command(name string) string {
+	command := self() + " " + name
 	if port := s.url[strings.LastIndex(s.url, ":")+1:]; port != defaultPort {
 		command += " --local-port " + port
 	}

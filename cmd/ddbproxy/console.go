@@ -138,12 +138,8 @@ func self() string {
 	if err != nil {
 		return "ddbproxy"
 	}
-	if found, err := exec.LookPath("ddbproxy"); err == nil {
-		a, aerr := os.Stat(found)
-		b, berr := os.Stat(path)
-		if aerr == nil && berr == nil && os.SameFile(a, b) {
-			return "ddbproxy"
-		}
+	if found, err := exec.LookPath("ddbproxy"); err == nil && sameFile(found, path) {
+		return "ddbproxy"
 	}
 	if strings.ContainsAny(path, " '\"$`\\") {
 		return shellQuote(path)

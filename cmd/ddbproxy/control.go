@@ -19,11 +19,15 @@ import (
 // sessionInfo is what a running session tells other ddbproxy commands of the
 // same user. The key is worth nothing beyond this machine's loopback.
 type sessionInfo struct {
-	URL    string `json:"url"`
-	Region string `json:"region"`
-	KeyID  string `json:"access_key_id"`
-	Secret string `json:"secret_access_key"`
+	URL      string `json:"url"`
+	Region   string `json:"region"`
+	Endpoint string `json:"endpoint"` // DynamoDB's name there
+	KeyID    string `json:"access_key_id"`
+	Secret   string `json:"secret_access_key"`
 }
+
+// port is the local one.
+func (s sessionInfo) port() string { return s.URL[strings.LastIndex(s.URL, ":")+1:] }
 
 // control answers on a unix socket in the user's runtime directory, named by
 // the session's first address.
@@ -68,7 +72,9 @@ func claim(dir string) error {
 	return nil
 }
 
-func newControl(addr string, info sessionInfo, status func() sessionStatus) (*control, error) {
+// newControl answers for the session at addr; end is nil where it ends with a
+// command of its own.
+func newControl(addr string, info sessionInfo, status func() sessionStatus, end func()) (*control, error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
@@ -95,6 +101,13 @@ func newControl(addr string, info sessionInfo, status func() sessionStatus) (*co
 	}
 	answer("/session", func() any { return info })
 	answer("/status", func() any { return status() })
+	mux.HandleFunc("POST /end", func(w http.ResponseWriter, _ *http.Request) {
+		if end == nil {
+			http.Error(w, "not by itself", http.StatusConflict)
+			return
+		}
+		endOn(w, end)
+	})
 	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -110,18 +123,23 @@ func (c *control) Close() error {
 	return err
 }
 
+// sockets are those of this user's sessions, dead ones among them.
+func sockets() (names []string, err error) {
+	dirs, err := runtimeDirs()
+	for _, dir := range dirs {
+		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
+		names = append(names, more...)
+	}
+	return names, err
+}
+
 // sessions asks every session of this user: at /session for a sessionInfo, at
 // /status for a sessionStatus. silent are the sockets of those that are there
 // and do not answer.
 func sessions[T any](ctx context.Context, path string) (found []T, silent []string, err error) {
-	dirs, err := runtimeDirs()
+	names, err := sockets()
 	if err != nil {
 		return nil, nil, err
-	}
-	var names []string
-	for _, dir := range dirs {
-		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
-		names = append(names, more...)
 	}
 	answers, errs := make([]T, len(names)), make([]error, len(names))
 	var asking sync.WaitGroup
@@ -143,20 +161,25 @@ func sessions[T any](ctx context.Context, path string) (found []T, silent []stri
 func ask(ctx context.Context, socket, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var d net.Dialer
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", socket)
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ddbproxy"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := call(ctx, socket, http.MethodGet, path)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+// call sends one request to a session's socket.
+func call(ctx context.Context, socket, method, path string) (*http.Response, error) {
+	var d net.Dialer
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", socket)
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://ddbproxy"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return transport.RoundTrip(req)
 }
 
 // checkPort refuses what is no port; "" is any.
@@ -190,7 +213,7 @@ func running(ctx context.Context, port string) (sessionInfo, error) {
 // pick chooses the session on a port, or the only one.
 func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	if port != "" {
-		i := slices.IndexFunc(found, func(s sessionInfo) bool { return strings.HasSuffix(s.URL, ":"+port) })
+		i := slices.IndexFunc(found, func(s sessionInfo) bool { return s.port() == port })
 		if i < 0 {
 			return sessionInfo{}, noSession(port)
 		}
@@ -206,5 +229,5 @@ func pick(found []sessionInfo, port string) (sessionInfo, error) {
 	for _, s := range found {
 		urls = append(urls, s.URL)
 	}
-	return sessionInfo{}, usageError("choose one by its port: ddbproxy env --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
+	return sessionInfo{}, usageError("choose one by its port: --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
 }

@@ -126,7 +126,7 @@ func demo(ctx context.Context, c *console, o *connectOptions, dynamodb string, o
 	c.tell(`
 It stays up until Ctrl-C. In another shell:
 
-  eval "$(%s)"
+  %s
   aws dynamodb scan --table-name ddb_test --endpoint-url %s
 
 or untouched by ddbproxy, with the developer's own key (it opens this demo only):
@@ -134,7 +134,7 @@ or untouched by ddbproxy, with the developer's own key (it opens this demo only)
   export HTTPS_PROXY=%s AWS_CA_BUNDLE=%s
   export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s
   aws dynamodb scan --table-name ddb_test --region %s`,
-		session.envCommand(), session.url, session.url, s.file("ca.pem"), s.key, s.secret, demoRegion)
+		takeEnv(session.envCommand()), session.url, session.url, s.file("ca.pem"), s.key, s.secret, demoRegion)
 	<-ctx.Done()
 	return nil
 }

@@ -35,8 +35,11 @@ running for these HOSTs (the only one, without a HOST), or one that begins and
 ends with the command. Its exit code is the command's; its signals too.
 
 The command gets the session's endpoint, region and key. Settings that would
-lead it past the endpoint or make it refuse are taken out: FIPS, dual stack,
-AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, a profile and a session token.
+lead it past the endpoint are taken out: a profile, a session token, and
+AWS_IGNORE_CONFIGURED_ENDPOINT_URLS. SDKs refuse an endpoint of one's own with
+AWS_USE_FIPS_ENDPOINT or AWS_USE_DUALSTACK_ENDPOINT, or their like in a profile:
+these are switched off, and the session does what they ask for. One that runs
+and does not is refused, or with a HOST another begins.
 
 Tools that do not know AWS_ENDPOINT_URL_DYNAMODB (AWS CLI before 2.13 or 1.29,
 boto3 before 1.28, SDK for Go 1, for JavaScript 2) need --proxy: it sets
@@ -57,7 +60,13 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			if err != nil {
 				return err
 			}
-			info, end, err := o.session(cmd.Context(), c, args[:dash], port)
+			var wanted variant
+			if !byProxy { // else the command's own settings stay, and hold
+				if wanted, err = wantedVariant(cmd.Context(), o.profile); err != nil {
+					return err
+				}
+			}
+			info, end, err := o.session(cmd.Context(), c, args[:dash], port, wanted)
 			if err != nil {
 				return err
 			}
@@ -89,10 +98,13 @@ func lookPath(name string) (string, error) {
 }
 
 // session finds the session for these bastions, or opens one that lasts until
-// end is called.
-func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string) (info sessionInfo, end func(), err error) {
+// end is called. One that runs and does not route as wanted is refused where it
+// was asked for, else passed over.
+func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, wanted variant) (info sessionInfo, end func(), err error) {
 	if len(targets) == 0 && o.instance.id == "" {
-		info, err = running(ctx, port)
+		if info, err = running(ctx, port); err == nil {
+			err = info.serves(wanted)
+		}
 		return info, func() {}, err
 	}
 	if port != "" {
@@ -111,7 +123,7 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	}
 	for _, s := range found {
 		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
-		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) {
+		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
 			return infos[i], func() {}, nil
 		}
 	}

@@ -185,6 +185,8 @@ Try it without an AWS account: ddbproxy demo`,
 	root.SetHelpCommand(&cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Help about any command",
+
+		ValidArgsFunction: completeCommands,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
@@ -194,11 +196,12 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newExec(c), newStatus(), newEnv(c), newDemo(c), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,
 	})
+	addCompletions(root)
 	return root
 }
 
@@ -217,15 +220,6 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return err
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "ddbproxy "+version.String()) },
-	}
 }
 
 // noArgs says in a sentence what cobra's check says in jargon.

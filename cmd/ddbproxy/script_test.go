@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -14,6 +15,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "printenv" { // a shell's child
+		_ = json.NewEncoder(os.Stdout).Encode(os.Environ())
+		return
+	}
 	testscript.Main(m, map[string]func(){"ddbproxy": main})
 }
 
@@ -42,6 +47,12 @@ func setup(e *testscript.Env) error {
 			return err
 		}
 	}
+	e.Defer(func() { // of a script that failed midway
+		left, _ := filepath.Glob(filepath.Join(run, "ddbproxy", "*.sock"))
+		for _, socket := range left {
+			_ = end(context.Background(), socket, "") // dead ones do not answer
+		}
+	})
 	e.Vars = append(e.Vars,
 		"HOME="+home, "XDG_RUNTIME_DIR="+run,
 		"BASTION=dev@"+s.ssh.String(), "STAGE="+s.dir,

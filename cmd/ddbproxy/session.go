@@ -39,6 +39,7 @@ type session struct {
 	control   *control
 	serving   sync.WaitGroup
 	url       string
+	end       func()        // has connect end it; nil where it ends with a command
 	endpoint  string        // DynamoDB's default endpoint
 	reached   time.Duration // how long it took to have TLS with it; 0: not yet
 	unreached error         // why not yet
@@ -47,6 +48,8 @@ type session struct {
 
 // connect opens a session, stays until ctx ends, and drains.
 func connect(ctx context.Context, c *console, o *connectOptions) error {
+	ctx, o.end = context.WithCancel(ctx)
+	defer o.end()
 	s, err := open(ctx, c, o)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -54,7 +57,7 @@ func connect(ctx context.Context, c *console, o *connectOptions) error {
 		}
 		return err
 	}
-	greet(c, s)
+	greet(c, s, o.detached)
 	<-ctx.Done()
 	c.say("ddbproxy: draining; Ctrl-C again ends it at once")
 	s.close(c)
@@ -86,8 +89,11 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		closeAll()
 		return nil, err
 	}
+	if o.endpoint == "" {
+		o.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
+	}
 	log := o.logger(c)
-	s := &session{url: endpointURL(listeners)}
+	s := &session{url: endpointURL(listeners), end: o.end}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
@@ -185,7 +191,7 @@ func (s *session) look(interrupted context.Context) error {
 			e.code, _ = describe(t)
 		}
 		if where.Hop() == "dns" {
-			e.hint = "is --region the bastion's? DNS there may also be down"
+			e.hint = noNameHint(s.endpoint)
 		}
 		return e
 	default:
@@ -212,13 +218,13 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
 }
 
 // serve starts answering.
 func (s *session) serve(listeners []net.Listener, log *slog.Logger) {
 	var err error
-	if s.control, err = newControl(listeners[0].Addr().String(), s.info(), s.status); err != nil {
+	if s.control, err = newControl(listeners[0].Addr().String(), s.info(), s.status, s.end); err != nil {
 		log.Warn("ddbproxy env and status will not find this session", "err", err)
 	}
 	s.server = &http.Server{

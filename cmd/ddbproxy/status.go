@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
@@ -22,7 +23,8 @@ import (
 type sessionStatus struct {
 	URL      string          `json:"url"`
 	Region   string          `json:"region"`
-	Up       bool            `json:"up"` // at least one bastion is
+	Endpoint string          `json:"endpoint"` // DynamoDB's name there
+	Up       bool            `json:"up"`       // at least one bastion is
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
 	Compressing bool `json:"compressing"`
@@ -45,7 +47,7 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Compressing: s.proxy.Compressing()}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Compressing: s.proxy.Compressing()}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
@@ -124,11 +126,14 @@ moment, and 1 when no session is running or one does not answer.`,
 // print shows s for a person.
 func (s sessionStatus) print(w io.Writer, now time.Time) {
 	safe := func(text string) string { return relay.Printable(text, 1000) }
-	compressing := ""
-	if s.Compressing {
-		compressing = ", answers compressed"
+	fmt.Fprintf(w, "%s  %s", safe(s.URL), safe(s.Region))
+	if standard, _ := endpoint.Host(endpoint.DynamoDB, s.Region, false, false); s.Endpoint != standard && s.Endpoint != "" {
+		fmt.Fprintf(w, "  %s", safe(s.Endpoint))
 	}
-	fmt.Fprintf(w, "%s  %s%s\n", safe(s.URL), safe(s.Region), compressing)
+	if s.Compressing {
+		fmt.Fprint(w, ", answers compressed")
+	}
+	fmt.Fprintln(w)
 	for _, b := range s.Bastions {
 		name := b.Server
 		if name == "" {

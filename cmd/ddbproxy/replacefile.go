@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// readOrNone reads a file; one that is not there is empty.
+func readOrNone(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// replaceFile puts data in place of a file in one step, with its mode; a reader
+// sees the old or the new whole. A symbolic link stays, and its target is
+// replaced. A file that is not there is made, for this user alone.
+func replaceFile(name string, data []byte) (err error) {
+	mode := fs.FileMode(0o600)
+	switch target, terr := filepath.EvalSymlinks(name); {
+	case terr == nil:
+		info, err := os.Stat(target)
+		if err != nil {
+			return err
+		}
+		name, mode = target, info.Mode().Perm()
+	case !errors.Is(terr, fs.ErrNotExist):
+		return terr
+	default:
+		if link, lerr := os.Readlink(name); lerr == nil {
+			return &fs.PathError{Op: "follow the link", Path: name, Err: errors.New(link + " is not there")}
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			temporary.Close()
+			os.Remove(temporary.Name())
+		}
+	}()
+	if _, err = temporary.Write(data); err != nil {
+		return err
+	}
+	if err = temporary.Chmod(mode); err != nil {
+		return err
+	}
+	if err = temporary.Sync(); err != nil {
+		return err
+	}
+	if err = temporary.Close(); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), name)
+}
