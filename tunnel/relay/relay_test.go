@@ -255,7 +255,10 @@ func TestLostRelayEndsStreamsAndDials(t *testing.T) {
 
 func TestCloseDoesNotWaitForAStreamThatNobodyReads(t *testing.T) {
 	c := pair(t, &Server{Allow: allowAll})
-	conn, err := c.DialContext(t.Context(), "tcp", listen(t, func(c net.Conn) { c.Write(make([]byte, 64<<10)) }))
+	conn, err := c.DialContext(t.Context(), "tcp", listen(t, func(c net.Conn) {
+		c.Write(make([]byte, 64<<10))
+		io.Copy(io.Discard, c) // there is no end to read
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
