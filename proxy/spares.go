@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -201,6 +202,18 @@ func (p *spares) keep(ctx context.Context) {
 			}
 		}
 		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line
+		p.tidy()
+	}
+}
+
+// tidy gives memory back to the system in the first minutes after use, while the connections of a rush end. The runtime
+// would take many times as long.
+func (p *spares) tidy() {
+	p.mu.Lock()
+	unused := wall().Sub(p.used)
+	p.mu.Unlock()
+	if unused > 30*time.Second && unused < 3*time.Minute {
+		debug.FreeOSMemory()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -42,6 +43,10 @@ const (
 	serverPingAfter = 15 * time.Second
 	serverPingWait  = 15 * time.Second
 
+	// tidyAfter is how long after the end of a stream memory is given back to the
+	// system: a bastion is small, and has many users.
+	tidyAfter = 30 * time.Second
+
 	// helloBuffer is for what comes first, and reading ahead behind it.
 	helloBuffer = 32 << 10
 )
@@ -73,10 +78,13 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	var streams sync.WaitGroup
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
+	tidy := time.AfterFunc(tidyAfter, debug.FreeOSMemory)
+	defer tidy.Stop()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			streams.Add(1)
 			defer streams.Done()
+			defer tidy.Reset(tidyAfter)
 			s.ServeHTTP(w, r)
 		}),
 		Protocols: protocols,
