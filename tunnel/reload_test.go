@@ -179,7 +179,7 @@ func TestRelayThatDoesNotLastIsStartedEverMoreRarely(t *testing.T) {
 }
 
 // A relay that was given up may be hung, or its bastion gone: closing it cuts the
-// connection a second later, and a new relay must not be on that.
+// connection soon, and a new relay must not be on that.
 func TestRelayThatHasNotEndedIsNotReplacedOnItsConnection(t *testing.T) {
 	c := newScene(t).client(t)
 	start(t, c)

@@ -34,7 +34,7 @@ type remote interface {
 	// it ended by itself is none.
 	wait() error
 	// hasEnded reports whether the program itself is over. One that was given up
-	// may run on, and its connection is cut a second after it was closed.
+	// may run on, and its connection is cut some seconds after it was closed.
 	hasEnded() bool
 	// said is the end of what it printed on standard error.
 	said() string
@@ -87,6 +87,10 @@ func (l *link) openSession() (ssh.Channel, <-chan *ssh.Request, error) {
 		}
 	}
 }
+
+// closeWait is how long a program's end may take once it was closed. A line may be
+// slow, and others may use the connection.
+const closeWait = 5 * time.Second
 
 // execPipe is a remote by an exec request.
 type execPipe struct {
@@ -149,7 +153,7 @@ func (p *execPipe) wait() error {
 // Close asks for the end of the program. A dead peer would hold that message,
 // and a hung program its answer: then the connection is cut.
 func (p *execPipe) Close() error {
-	cut := time.AfterFunc(time.Second, func() {
+	cut := time.AfterFunc(closeWait, func() {
 		if !p.hasEnded() {
 			p.link.conn.Close()
 		}
