@@ -79,6 +79,7 @@ func (e *HelloError) Unwrap() error { return e.Err }
 func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Client, error) {
 	br := bufio.NewReaderSize(rw, helloBuffer)
 	c := &Client{conn: newPipeConn(br, rw)}
+	c.conn.out = newBatch(rw)
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 
@@ -94,6 +95,7 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 		return nil, &HelloError{Relay: relay, Said: noise, Err: err}
 	}
 	c.Relay = relay
+	c.open.Go(c.conn.out.run) // ends with conn
 
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
