@@ -108,33 +108,41 @@ func (st *stripes) run(ctx context.Context) {
 	}
 }
 
-// widen starts further relays, and reports whether all of them could be started.
+// widen starts further relays, all at once, and reports whether each of them came.
 func (st *stripes) widen(ctx context.Context) bool {
 	st.mu.Lock()
 	before := len(st.relays)
 	st.calm = false
 	st.mu.Unlock()
-	var err error
-	count := before
-	for count < min(max(2*before, someStripes), maxStripes) && err == nil {
-		var r *runningRelay
-		if r, err = st.more(ctx); err == nil {
-			st.mu.Lock()
-			st.relays = append(st.relays, r)
-			count = len(st.relays)
-			st.mu.Unlock()
-		}
+	more := min(max(2*before, someStripes), maxStripes) - before
+	errs := make([]error, max(more, 0))
+	var starting sync.WaitGroup
+	for i := range errs {
+		starting.Go(func() {
+			r, err := st.more(ctx)
+			if err == nil {
+				st.mu.Lock()
+				st.relays = append(st.relays, r)
+				st.mu.Unlock()
+			}
+			errs[i] = err
+		})
 	}
-	if err != nil {
-		st.log.Info("no further relay beside the first", "err", err)
+	starting.Wait()
+	refused := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(refused) > 0 {
+		st.log.Info("no further relay beside the first", "err", refused[0])
 	}
+	st.mu.Lock()
+	count := len(st.relays)
+	st.mu.Unlock()
 	if count > before {
 		st.log.Info("channels are too narrow for this distance", "relays", count)
 		if st.spread != nil {
 			st.spread()
 		}
 	}
-	return err == nil
+	return len(refused) == 0
 }
 
 // narrow lets the further relays go, each when its last connection has ended.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,6 +69,15 @@ func distant(t *testing.T, c *Client) *session {
 	return s
 }
 
+func over(r *runningRelay) bool {
+	select {
+	case <-r.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 func (st *stripes) count() int {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -111,6 +121,7 @@ func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	relays.mu.Lock()
 	relays.ends[1]()
 	relays.mu.Unlock()
+	until(t, func() bool { return slices.ContainsFunc(s.stripes.relays[1:], over) })
 	ok := 0
 	for _, conn := range conns {
 		if echoed(conn) == nil {
