@@ -19,6 +19,7 @@ import (
 
 // connectOptions are the flags of connect.
 type connectOptions struct {
+	config       string
 	destinations []string
 	instance     instance
 	listen       []string
@@ -46,7 +47,7 @@ func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
 	background := false
 	cmd := &cobra.Command{
-		Use:   "connect {[USER@]HOST[:PORT]... | --instance-connect ID}",
+		Use:   "connect {[USER@]HOST[:PORT]... | TARGET | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
 		Long: `Opens an ssh connection to a bastion, starts a small relay there (uploaded if
 it is not installed), and serves DynamoDB on http://localhost:8000 until Ctrl-C.
@@ -71,7 +72,9 @@ ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
 Every flag can also be given as an environment variable: DDBPROXY_REGION for
---region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on.`,
+--region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on; or in a file, which can
+also name TARGETs: a bastion or several with their settings. See ddbproxy config
+--help.`,
 		Example: `  ddbproxy connect dev@bastion.example.com
   aws dynamodb list-tables --endpoint-url http://localhost:8000
 
@@ -80,12 +83,17 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
     --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
   ddbproxy connect --instance-connect i-0123456789abcdef0
   ddbproxy connect bastion-a bastion-b
+  ddbproxy connect prod
   ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
   ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
   ddbproxy connect bastion --background
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := fromFile(c, cmd, args)
+			if err != nil {
+				return err
+			}
 			if err := o.target(args); err != nil {
 				return err
 			}
@@ -95,6 +103,7 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 			return connect(cmd.Context(), c, o)
 		},
 	}
+	cmd.DisableFlagsInUseLine = true // it would be too long
 	f := cmd.Flags()
 	o.flags(f)
 	f.BoolVar(&background, "background", false, "return when the session is up, without asking anything; ddbproxy disconnect ends it, ddbproxy logs shows what it says")
@@ -103,8 +112,11 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 	return cmd
 }
 
+const configUsage = "configuration `file` (default: the one that ddbproxy config path prints)"
+
 // flags are those of every command that opens a session.
 func (o *connectOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
