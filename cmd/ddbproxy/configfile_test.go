@@ -24,7 +24,7 @@ func TestConfigFileNamesWhatIsWrongAndWhere(t *testing.T) {
 		{"file that names a file", "config = 'x'\n", `there is no setting "config"`, ""},
 		{"hidden flag", "detached = true\n", `there is no setting "detached"`, ""},
 		{"duration without a unit", "hold = 20\n", ":1: hold: ", "tells what hold takes"},
-		{"list for one value", "profile = ['a', 'b']\n", ":1: profile: it takes one value, and this is a list", ""},
+		{"list for one value", "endpoint = ['a', 'b']\n", ":1: endpoint: it takes one value, and this is a list", ""},
 		{"list of lists", "region = [['a']]\n", ":1: region: it is a list of lists", ""},
 		{"neither true nor false", "verbose = 'loud'\n", ":1: verbose: ", ""},
 		{"no bastion", "[target.dev]\nbastions = []\n", ":2: bastions is not a list of hosts", ""},

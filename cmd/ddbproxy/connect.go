@@ -24,7 +24,7 @@ type connectOptions struct {
 	instance     instance
 	listen       []string
 	regions      []string
-	profile      string
+	profiles     []string // the first is the default
 	endpoint     string
 	identities   []string
 	sshConfig    string
@@ -59,6 +59,9 @@ env) or with the profile's own access key; they are signed again for AWS here.
 HTTPS_PROXY=http://localhost:8000 works too: then the client's own TLS and
 signature pass through untouched.
 
+Several profiles are served at the same time: a request is signed with that of
+the key it came with. ddbproxy env --profile prod gives the key of one of them.
+
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
 
@@ -83,6 +86,7 @@ also name TARGETs: a bastion or several with their settings. See ddbproxy config
     --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
   ddbproxy connect --instance-connect i-0123456789abcdef0
   ddbproxy connect bastion-a bastion-b
+  ddbproxy connect bastion --profile dev,prod
   ddbproxy connect prod
   ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
   ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
@@ -119,7 +123,7 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
-	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
+	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")

@@ -68,7 +68,7 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			}
 			var wanted variant
 			if !byProxy { // else the command's own settings stay, and hold
-				if wanted, err = wantedVariant(cmd.Context(), o.profile); err != nil {
+				if wanted, err = wantedVariant(cmd.Context(), o.profileNames()[0]); err != nil {
 					return err
 				}
 			}
@@ -108,7 +108,7 @@ func lookPath(name string) (string, error) {
 // was asked for, else passed over.
 func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, wanted variant) (info sessionInfo, end func(), err error) {
 	if len(targets) == 0 && o.instance.id == "" {
-		if info, err = running(ctx, port); err == nil {
+		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
 			err = info.serves(wanted)
 		}
 		return info, func() {}, err
@@ -130,7 +130,9 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	for _, s := range found {
 		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
 		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
-			return infos[i], func() {}, nil
+			if info, err = infos[i].as(o.profileNames()[0]); err == nil {
+				return info, func() {}, nil
+			}
 		}
 	}
 	if len(o.listen) == 0 {
