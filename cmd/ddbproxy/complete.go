@@ -49,7 +49,7 @@ func addCompletions(root *cobra.Command) {
 			}
 		}
 		switch cmd.Name() {
-		case "connect", "exec":
+		case "connect", "exec", "install", "uninstall":
 			cmd.ValidArgsFunction = completeHosts
 		case "show":
 			cmd.ValidArgsFunction = completeTargets
