@@ -60,48 +60,43 @@ func (s *Server) isOurs(host string) bool {
 	return slices.ContainsFunc(s.Hosts, func(ours string) bool { return name(ours) == h })
 }
 
-// secretOf returns the secret that the caller claims to hold: the session key's, or that of the credentials that the proxy
-// holds. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and tells it nothing
-// that the provider of the credentials said: nothing is proved yet.
-func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (string, error) {
+// secretOf returns whom the caller claims to act for, and the secret that it claims to hold: the session key's, or that of
+// the profile's credentials. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and
+// tells it nothing that the provider of the credentials said: nothing is proved yet.
+func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (*identity, string, error) {
 	if s.Credentials == nil {
-		return "", refusal(credentialsUnavailable,
+		return nil, "", refusal(credentialsUnavailable,
 			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
 	}
 	token := r.Header.Get("X-Amz-Security-Token")
+	who := s.bySession(c.keyID)
 	switch {
-	case s.SessionKey.Secret != "" && equal(c.keyID, s.SessionKey.ID):
-		if token != "" {
-			return "", refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
-		}
-		return s.SessionKey.Secret, nil
+	case who != nil && token != "":
+		return nil, "", refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+	case who != nil:
+		return who, who.SessionKey.Secret, nil
 	case strings.HasPrefix(c.keyID, SessionKeyPrefix):
-		return "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
+		return nil, "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
 	}
-	creds, err := s.credentials(ctx)
-	var a *answer
+	who, creds, err := s.byKey(ctx, c.keyID)
 	switch {
-	case errors.As(err, &a) && a.kind == credentialsUnavailable:
-		return "", refusal(a.kind, "there are no AWS credentials from "+s.profile()+" now; set them up (aws configure, aws sso login); ddbproxy's own terminal says why")
 	case err != nil:
-		return "", err
-	case !equal(c.keyID, creds.AccessKeyID):
-		return "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" is not the one of "+s.profile()+"; "+getKey)
+		return nil, "", err
 	case !equal(token, creds.SessionToken):
-		return "", refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
+		return nil, "", refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
 	}
-	return creds.SecretAccessKey, nil
+	return who, creds.SecretAccessKey, nil
 }
 
 // authenticate proves that the caller holds secret, and returns the credentials for the request to be signed with.
-func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, secret, bodyHash string) (aws.Credentials, error) {
+func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, who *identity, secret, bodyHash string) (aws.Credentials, error) {
 	if err := c.checkForm(r, bodyHash, s.clock); err != nil {
 		return aws.Credentials{}, err
 	}
-	if !c.matches(r, bodyHash, s.derived.from(secret, c)) {
+	if !c.matches(r, bodyHash, who.derived.from(secret, c)) {
 		return aws.Credentials{}, mismatch(c)
 	}
-	return s.credentials(ctx)
+	return s.credentials(ctx, who)
 }
 
 func mismatch(c claim) error {
@@ -109,33 +104,36 @@ func mismatch(c claim) error {
 		", or something between client and ddbproxy changes requests; "+getKey)
 }
 
-// credentials returns the current ones. The provider is expected to be a cache, so this is called for every request.
-func (s *Server) credentials(ctx context.Context) (aws.Credentials, error) {
+// credentials returns those of an identity. The provider is expected to be a cache, so this is called for every request.
+func (s *Server) credentials(ctx context.Context, who *identity) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, retrieveTimeout)
 	defer cancel()
-	creds, err := s.Credentials.Retrieve(ctx)
+	creds, err := who.Credentials.Retrieve(ctx)
 	if err == nil && !creds.HasKeys() {
 		err = errors.New("the provider returned no keys")
 	}
 	if err == nil {
+		if last := who.seen.Load(); last == nil || *last != creds.AccessKeyID {
+			who.seen.Store(&creds.AccessKeyID)
+		}
 		return creds, nil
 	}
 	if ssoExpired(err) {
 		login := "aws sso login"
-		if s.Profile != "" {
-			login += " --profile " + s.Profile
+		if who.Profile != "" {
+			login += " --profile " + who.Profile
 		}
-		return aws.Credentials{}, refusal(credentialsExpired, "the SSO session of "+s.profile()+" has expired or is missing; run "+login)
+		return aws.Credentials{}, refusal(credentialsExpired, "the SSO session of "+who.name()+" has expired or is missing; run "+login)
 	}
 	var api interface{ ErrorCode() string } // smithy's APIError
 	if errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
-		return aws.Credentials{}, refusal(credentialsExpired, "the credentials that "+s.profile()+" is built on have expired; renew them and try again")
+		return aws.Credentials{}, refusal(credentialsExpired, "the credentials that "+who.name()+" is built on have expired; renew them and try again")
 	}
 	reason := oneLine(err.Error(), 300)
-	if last := s.complaint.Swap(&reason); last == nil || *last != reason { // once, not for each request
-		s.Logger.Warn("no AWS credentials", "profile", s.profile(), "err", reason)
+	if last := who.complaint.Swap(&reason); last == nil || *last != reason { // once, not for each request
+		s.Logger.Warn("no AWS credentials", "profile", who.name(), "err", reason)
 	}
-	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+s.profile()+": "+reason)
+	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+who.name()+": "+reason)
 }
 
 // ssoExpired reports whether only a login helps. Legacy SSO profiles have a type for it; those with an sso-session have
@@ -147,13 +145,6 @@ func ssoExpired(err error) bool {
 	}
 	text := err.Error()
 	return strings.Contains(text, "cached SSO token") || strings.Contains(text, "refresh SSO token")
-}
-
-func (s *Server) profile() string {
-	if s.Profile == "" {
-		return "the default profile"
-	}
-	return "profile " + s.Profile
 }
 
 // equal compares without telling by its time how much was right.

@@ -41,6 +41,7 @@ var profileKey = aws.Credentials{AccessKeyID: "AKIDEXAMPLE00000TEST", SecretAcce
 type fakeAWS struct {
 	t      testing.TB
 	creds  aws.Credentials
+	other  aws.Credentials // accepted too
 	roots  *x509.CertPool
 	server http.Server
 	conns  *chanListener
@@ -145,7 +146,11 @@ func (f *fakeAWS) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if err := checkSignature(r, body, f.creds); err != nil {
+	creds := f.creds
+	if other := f.other; other.AccessKeyID != "" && strings.Contains(r.Header.Get("Authorization"), "Credential="+other.AccessKeyID+"/") {
+		creds = other
+	}
+	if err := checkSignature(r, body, creds); err != nil {
 		http.Error(w, `{"__type":"InvalidSignatureException","message":"`+err.Error()+`"}`, http.StatusBadRequest)
 		return
 	}

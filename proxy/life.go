@@ -15,6 +15,7 @@ import (
 func (s *Server) init() {
 	s.once.Do(func() {
 		s.life, s.end = context.WithCancel(context.Background())
+		s.identities = s.newIdentities()
 		s.clock = &clock{now: s.Now}
 		if s.Now == nil {
 			s.clock.now = time.Now

@@ -15,6 +15,7 @@ const signingName = "dynamodb"
 
 // A call is one API request, told apart and on its way.
 type call struct {
+	by      *identity
 	service endpoint.Service
 	op      string // "GetItem"
 	region  string

@@ -40,6 +40,9 @@ type Server struct {
 	SessionKey Key
 	// Profile is the name of the AWS profile behind Credentials, for messages; empty means the default one.
 	Profile string
+	// Others are further profiles that are served at the same time: the key that a caller signs with decides whose
+	// credentials its requests get. They have their own session keys.
+	Others []Identity
 	// Regions are those served; empty serves all. The first is the default, which callers' regions "localhost" and
 	// "local" stand for and which Warm connects to.
 	Regions []string
@@ -64,8 +67,7 @@ type Server struct {
 
 	once        sync.Once
 	clock       *clock
-	derived     derived
-	signer      signer
+	identities  []*identity
 	sessions    tls.ClientSessionCache
 	transport   atomic.Pointer[http.Transport] // replaced by Redial
 	spares      *spares
@@ -73,11 +75,10 @@ type Server struct {
 	endpoint    endpoint.Endpoint
 	endpointErr error
 	warming     sync.Once
-	complaint   atomic.Pointer[string] // the provider's last, as logged
-	tunnels     atomic.Int64           // of proxy mode
-	link        meter                  // of CompressAuto
-	unusable    atomic.Bool            // gzip answers are
-	life        context.Context        // ends with Close; requests, dials and tunnels end with it
+	tunnels     atomic.Int64    // of proxy mode
+	link        meter           // of CompressAuto
+	unusable    atomic.Bool     // gzip answers are
+	life        context.Context // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
 	mu     sync.Mutex
@@ -161,7 +162,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	case r.Method != http.MethodPost:
 		return nil, refusal(unknownOperation, "the method is not POST; use an AWS client")
 	}
-	secret, err := s.secretOf(r.Context(), r, c)
+	who, secret, err := s.secretOf(r.Context(), r, c)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	}
 	sum := sha256.Sum256(body)
 	bodyHash := hex.EncodeToString(sum[:])
-	creds, err := s.authenticate(r.Context(), r, c, secret, bodyHash)
+	creds, err := s.authenticate(r.Context(), r, c, who, secret, bodyHash)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +180,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	if err != nil {
 		return nil, err
 	}
+	call.by = who
 	e.call = call
 	s.spares.touch()
 	return s.send(r.Context(), r, call, bodyHash, creds)

@@ -58,7 +58,7 @@ func (s *Server) outgoing(ctx context.Context, in *http.Request, c call, bodyHas
 	if c.gzip {
 		r.Header.Set("Accept-Encoding", "gzip")
 	}
-	if err := s.signer.with(creds).SignHTTP(ctx, creds, r, bodyHash, signingName, c.region, s.clock.aws()); err != nil {
+	if err := c.by.signer.with(creds).SignHTTP(ctx, creds, r, bodyHash, signingName, c.region, s.clock.aws()); err != nil {
 		return nil, fmt.Errorf("sign request for %s: %w", c.host, err)
 	}
 	return r, nil

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +27,11 @@ import (
 
 // awsSettings is what AWS's own configuration and the flags come to.
 type awsSettings struct {
-	credentials aws.CredentialsProvider
-	regions     []string
-	config      aws.Config     // for calls of our own
-	roots       *x509.CertPool // nil: the system's
-	caBundle    string         // the file of roots, for hints
+	identities []proxy.Identity // one for each profile, with a new session key
+	regions    []string
+	config     aws.Config     // for calls of our own
+	roots      *x509.CertPool // nil: the system's
+	caBundle   string         // the file of roots, for hints
 }
 
 // loadAWS reads the profile as every AWS tool does.
@@ -77,25 +78,42 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 			}
 		}),
 	}
-	if o.profile != "" {
-		options = append(options, config.WithSharedConfigProfile(o.profile))
+	for i, profile := range o.profileNames() {
+		cfg, err := loadProfile(ctx, profile, options)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.Credentials = (explained{cfg.Credentials}); i == 0 {
+			s.config = cfg
+		}
+		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, SessionKey: proxy.NewKey(), Profile: profile})
+	}
+	s.regions, err = pickRegions(o, s.config.Region)
+	return s, err
+}
+
+// profileNames are the profiles to sign with, at least one; "" is the one that
+// AWS's settings name.
+func (o *connectOptions) profileNames() []string {
+	if len(o.profiles) == 0 {
+		return []string{""}
+	}
+	return o.profiles
+}
+
+func loadProfile(ctx context.Context, profile string, options []func(*config.LoadOptions) error) (aws.Config, error) {
+	if profile != "" {
+		options = append(slices.Clone(options), config.WithSharedConfigProfile(profile))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	var noProfile config.SharedConfigProfileNotExistError
 	switch {
 	case errors.As(err, &noProfile):
-		return nil, usageError("aws configure list-profiles shows them", "there is no AWS profile %q in ~/.aws/config or ~/.aws/credentials", noProfile.Profile)
+		return cfg, usageError("aws configure list-profiles shows them", "there is no AWS profile %q in ~/.aws/config or ~/.aws/credentials", noProfile.Profile)
 	case err != nil:
-		return nil, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
+		return cfg, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
 	}
-	if err := refuseOwnProfile(cfg, o.profile); err != nil {
-		return nil, err
-	}
-	s.credentials = explained{cfg.Credentials}
-	s.config = cfg
-	s.config.Credentials = s.credentials
-	s.regions, err = pickRegions(o, cfg.Region)
-	return s, err
+	return cfg, refuseOwnProfile(cfg, profile)
 }
 
 // ownProcess is the credential_process of a profile that ddbproxy configure

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -41,14 +42,17 @@ var completed = map[string]cobra.CompletionFunc{
 // What is not told is completed by the names of files.
 func addCompletions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
+		addCompletions(cmd)
 		for name, values := range completed {
 			if cmd.Flags().Lookup(name) != nil {
 				_ = cmd.RegisterFlagCompletionFunc(name, values) // the flag is there
 			}
 		}
 		switch cmd.Name() {
-		case "connect", "exec":
+		case "connect", "exec", "install", "uninstall":
 			cmd.ValidArgsFunction = completeHosts
+		case "show":
+			cmd.ValidArgsFunction = completeTargets
 		case "completion", "disconnect":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -56,7 +60,7 @@ func addCompletions(root *cobra.Command) {
 	}
 }
 
-// completeHosts are the Hosts of ssh's configuration, with the user that was
+// completeHosts are targets and the Hosts of ssh's configuration, with the user that was
 // typed; what comes behind exec's -- is a command and its files.
 func completeHosts(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	// cobra adds a -- of its own, so ArgsLenAtDash does not tell.
@@ -65,13 +69,28 @@ func completeHosts(cmd *cobra.Command, args []string, typed string) ([]string, c
 	}
 	config, _ := cmd.Flags().GetString("ssh-config")
 	user := typed[:strings.LastIndex(typed, "@")+1]
-	var hosts []string
+	hosts, _ := completeTargets(cmd, args, typed)
 	for _, name := range tunnel.HostNames(config) {
 		if !slices.Contains(args, user+name) {
 			hosts = append(hosts, user+name)
 		}
 	}
 	return hosts, noFiles
+}
+
+// completeTargets are those of the configuration file, of which there can be one.
+func completeTargets(cmd *cobra.Command, args []string, _ string) (targets []string, _ cobra.ShellCompDirective) {
+	named, _ := cmd.Flags().GetString("config")
+	if named == "" {
+		named = os.Getenv("DDBPROXY_CONFIG")
+	}
+	if f, err := readConfig(named); err == nil && len(args) == 0 {
+		for _, name := range slices.Sorted(maps.Keys(f.targets)) {
+			bastions, _ := texts(f.targets[name][bastionsKey]) // none: the name is one
+			targets = append(targets, strings.TrimSuffix(name+"\t"+strings.Join(bastions, ", "), "\t"))
+		}
+	}
+	return targets, noFiles
 }
 
 func completeCommands(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {

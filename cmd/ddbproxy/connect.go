@@ -19,11 +19,12 @@ import (
 
 // connectOptions are the flags of connect.
 type connectOptions struct {
+	config       string
 	destinations []string
 	instance     instance
 	listen       []string
 	regions      []string
-	profile      string
+	profiles     []string // the first is the default
 	endpoint     string
 	identities   []string
 	sshConfig    string
@@ -46,7 +47,7 @@ func newConnect(c *console) *cobra.Command {
 	o := &connectOptions{program: relayProgram}
 	background := false
 	cmd := &cobra.Command{
-		Use:   "connect {[USER@]HOST[:PORT]... | --instance-connect ID}",
+		Use:   "connect {[USER@]HOST[:PORT]... | TARGET | --instance-connect ID}",
 		Short: "Open a tunnel to a bastion and serve DynamoDB on localhost",
 		Long: `Opens an ssh connection to a bastion, starts a small relay there (uploaded if
 it is not installed), and serves DynamoDB on http://localhost:8000 until Ctrl-C.
@@ -57,6 +58,9 @@ env) or with the profile's own access key; they are signed again for AWS here.
 
 HTTPS_PROXY=http://localhost:8000 works too: then the client's own TLS and
 signature pass through untouched.
+
+Several profiles are served at the same time: a request is signed with that of
+the key it came with. ddbproxy env --profile prod gives the key of one of them.
 
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
@@ -71,7 +75,9 @@ ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
 Every flag can also be given as an environment variable: DDBPROXY_REGION for
---region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on.`,
+--region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on; or in a file, which can
+also name TARGETs: a bastion or several with their settings. See ddbproxy config
+--help.`,
 		Example: `  ddbproxy connect dev@bastion.example.com
   aws dynamodb list-tables --endpoint-url http://localhost:8000
 
@@ -80,12 +86,18 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
     --endpoint vpce-0abc-xyz.dynamodb.eu-west-1.vpce.amazonaws.com
   ddbproxy connect --instance-connect i-0123456789abcdef0
   ddbproxy connect bastion-a bastion-b
+  ddbproxy connect bastion --profile dev,prod
+  ddbproxy connect prod
   ddbproxy connect bastion --ssh-command "ssh -o PKCS11Provider=/usr/lib/p11.so"
   ddbproxy connect pod/relay --ssh-command "kubectl exec -i %n -- sh -c %c"
   ddbproxy connect bastion --background
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
+			args, err := fromFile(c, cmd, args)
+			if err != nil {
+				return err
+			}
 			if err := o.target(args); err != nil {
 				return err
 			}
@@ -95,6 +107,7 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 			return connect(cmd.Context(), c, o)
 		},
 	}
+	cmd.DisableFlagsInUseLine = true // it would be too long
 	f := cmd.Flags()
 	o.flags(f)
 	f.BoolVar(&background, "background", false, "return when the session is up, without asking anything; ddbproxy disconnect ends it, ddbproxy logs shows what it says")
@@ -103,11 +116,14 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 	return cmd
 }
 
+const configUsage = "configuration `file` (default: the one that ddbproxy config path prints)"
+
 // flags are those of every command that opens a session.
 func (o *connectOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
-	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
+	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")

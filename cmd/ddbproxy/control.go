@@ -24,6 +24,39 @@ type sessionInfo struct {
 	Endpoint string `json:"endpoint"` // DynamoDB's name there
 	KeyID    string `json:"access_key_id"`
 	Secret   string `json:"secret_access_key"`
+	// Keys are those of all profiles, the one above first.
+	Keys []profileKey `json:"keys"`
+}
+
+// profileKey is the session's key for the callers of one profile.
+type profileKey struct {
+	Profile string `json:"profile"` // "" where none was named
+	ID      string `json:"access_key_id"`
+	Secret  string `json:"secret_access_key"`
+}
+
+// as is the session with the key for one profile; "" is the default one.
+func (s sessionInfo) as(profile string) (sessionInfo, error) {
+	if profile == "" {
+		return s, nil
+	}
+	var names []string
+	for _, k := range s.Keys {
+		if k.Profile == profile {
+			s.KeyID, s.Secret = k.ID, k.Secret
+			return s, nil
+		}
+		if k.Profile != "" {
+			names = append(names, k.Profile)
+		}
+	}
+	hint := "it was started without --profile: leave it out here too"
+	if near := nearest(profile, names); near != "" {
+		hint = "did you mean " + near + "?"
+	} else if len(names) > 0 {
+		hint = "it has " + strings.Join(names, ", ")
+	}
+	return s, usageError(hint, "--profile %s: the session at %s does not sign with it", profile, s.URL)
 }
 
 // port is the local one.
@@ -195,8 +228,8 @@ func noAnswer(silent []string) error {
 	return &exitError{exitFailed, fmt.Errorf("a session does not answer at %s", strings.Join(silent, ", ")), "it may be stopped; end it and start another"}
 }
 
-// running is the session on a port, or the only one.
-func running(ctx context.Context, port string) (sessionInfo, error) {
+// running is the session on a port, or the only one, with the key for a profile.
+func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 	if err := checkPort(port); err != nil {
 		return sessionInfo{}, err
 	}
@@ -207,7 +240,12 @@ func running(ctx context.Context, port string) (sessionInfo, error) {
 	case len(found) == 0 && len(silent) > 0:
 		return sessionInfo{}, noAnswer(silent)
 	}
-	return pick(found, port)
+	s, err := pick(found, port)
+	if err != nil {
+		return s, err
+	}
+	profile, _, _ = strings.Cut(profile, ",")
+	return s.as(profile)
 }
 
 // pick chooses the session on a port, or the only one.

@@ -22,7 +22,7 @@ type processCredentials struct {
 }
 
 func newCredentials() *cobra.Command {
-	var port string
+	var port, profile string
 	cmd := &cobra.Command{
 		Use:   "credentials",
 		Short: "Print the running session's key, as a credential_process",
@@ -40,10 +40,11 @@ The key is worth nothing beyond this machine. It is said to expire in 20 minutes
 so that programs that run for long ask again, and find the key of a session that
 was started anew.`,
 		Example: `  ddbproxy credentials
-  ddbproxy credentials --local-port 8001`,
+  ddbproxy credentials --local-port 8001
+  ddbproxy credentials --profile prod`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := running(cmd.Context(), port)
+			s, err := running(cmd.Context(), port, profile)
 			if err != nil {
 				return err
 			}
@@ -53,6 +54,7 @@ was started anew.`,
 			})
 		},
 	}
+	profileFlag(cmd.Flags(), &profile)
 	cmd.Flags().StringVar(&port, "local-port", "", "the session's local `port`, where several are running")
 	return cmd
 }

@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newEnv(_ *console) *cobra.Command {
-	var port, format string
+	var port, format, profile string
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print what points AWS tools at the running session, for a shell",
@@ -34,6 +35,7 @@ default of a person.`,
 		Example: `  eval "$(ddbproxy env)"
   aws dynamodb list-tables
 
+  eval "$(ddbproxy env --profile prod)"
   ddbproxy env --format fish | source
   ddbproxy env --format powershell | Out-String | Invoke-Expression
   for /f "delims=" %i in ('ddbproxy env --format cmd') do @%i
@@ -50,7 +52,7 @@ default of a person.`,
 			if write == nil {
 				return usageError("ddbproxy env --help tells them apart", "--format %s: not %s", format, strings.Join(formatNames, ", "))
 			}
-			s, err := running(cmd.Context(), port)
+			s, err := running(cmd.Context(), port, profile)
 			if err != nil {
 				return err
 			}
@@ -71,8 +73,15 @@ default of a person.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&port, "local-port", "", "the session's local `port`, where several are running")
+	profileFlag(f, &profile)
 	f.StringVar(&format, "format", defaultFormat(), "what to print for: sh, fish, powershell, cmd, dotenv or json")
 	return cmd
+}
+
+// profileFlag chooses among the profiles of a running session. A list, as
+// DDBPROXY_PROFILE may be for connect, stands for its first.
+func profileFlag(f *pflag.FlagSet, profile *string) {
+	f.StringVar(profile, "profile", "", "AWS `profile` to act for, where the session has several (default: its first)")
 }
 
 // variable is one of the environment.

@@ -28,11 +28,12 @@ func newExec(c *console) *cobra.Command {
 	var port string
 	var byProxy bool
 	cmd := &cobra.Command{
-		Use:   "exec [[USER@]HOST[:PORT]...] -- COMMAND [ARG...]",
+		Use:   "exec [[USER@]HOST[:PORT]... | TARGET] -- COMMAND [ARG...]",
 		Short: "Run one command with its DynamoDB behind a bastion",
 		Long: `Runs a command whose environment points AWS tools at a session: the one that is
 running for these HOSTs (the only one, without a HOST), or one that begins and
-ends with the command. Its exit code is the command's; its signals too.
+ends with the command. A TARGET stands for its bastions (see ddbproxy config).
+The exit code is the command's; its signals too.
 
 The command gets the session's endpoint, region and key. Settings that would
 lead it past the endpoint are taken out: a profile, a session token, and
@@ -47,6 +48,7 @@ HTTPS_PROXY for all that the command does, and leaves its own AWS settings.
 Then only DynamoDB is reached, and the command needs credentials of its own.`,
 		Example: `  ddbproxy exec dev@bastion -- aws dynamodb list-tables
   ddbproxy exec -- python3 report.py
+  ddbproxy exec prod -- python3 report.py
   ddbproxy exec bastion --proxy -- aws dynamodb list-tables`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
@@ -60,13 +62,17 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			if err != nil {
 				return err
 			}
+			bastions, err := fromFile(c, cmd, args[:dash])
+			if err != nil {
+				return err
+			}
 			var wanted variant
 			if !byProxy { // else the command's own settings stay, and hold
-				if wanted, err = wantedVariant(cmd.Context(), o.profile); err != nil {
+				if wanted, err = wantedVariant(cmd.Context(), o.profileNames()[0]); err != nil {
 					return err
 				}
 			}
-			info, end, err := o.session(cmd.Context(), c, args[:dash], port, wanted)
+			info, end, err := o.session(cmd.Context(), c, bastions, port, wanted)
 			if err != nil {
 				return err
 			}
@@ -102,7 +108,7 @@ func lookPath(name string) (string, error) {
 // was asked for, else passed over.
 func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, wanted variant) (info sessionInfo, end func(), err error) {
 	if len(targets) == 0 && o.instance.id == "" {
-		if info, err = running(ctx, port); err == nil {
+		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
 			err = info.serves(wanted)
 		}
 		return info, func() {}, err
@@ -124,7 +130,9 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	for _, s := range found {
 		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
 		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
-			return infos[i], func() {}, nil
+			if info, err = infos[i].as(o.profileNames()[0]); err == nil {
+				return info, func() {}, nil
+			}
 		}
 	}
 	if len(o.listen) == 0 {

@@ -45,6 +45,10 @@ var (
 
 // Set implements pflag.Value.
 func (i *instance) Set(s string) error {
+	if s == "" { // a target of the configuration file has none, where others have one
+		*i = instance{}
+		return nil
+	}
 	id, user := s, ""
 	if at := strings.LastIndex(s, "@"); at >= 0 {
 		user, id = s[:at], s[at+1:]
@@ -59,7 +63,12 @@ func (i *instance) Set(s string) error {
 	return nil
 }
 
-func (i *instance) String() string { return i.id }
+func (i *instance) String() string {
+	if i.user == "" {
+		return i.id
+	}
+	return i.user + "@" + i.id
+}
 
 // Type implements pflag.Value.
 func (i *instance) Type() string { return "instance" }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -77,7 +78,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var exit *exitError
 	if errors.As(err, &exit) && exit.err == nil { // of a command that said why
 		return exit.code
@@ -89,6 +90,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	code, hint := describe(err)
+	if place := originOf(cmd.Flags(), err); place != "" {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
 	for line := range strings.SplitSeq(err.Error(), "\n") { // one for each bastion
 		fmt.Fprintf(stderr, "ddbproxy: %s\n", line)
 	}
@@ -196,7 +200,7 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newExec(c), newStatus(), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newConfig(c), newService(c), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,
@@ -218,8 +222,25 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 		if serr := flags.Set(f.Name, value); serr != nil {
 			err = usageError("unset it or fix it", "%s=%s: %v", name, value, serr)
 		}
+		_ = flags.SetAnnotation(f.Name, originKey, []string{name}) // the flag is there
 	})
 	return err
+}
+
+// flagBlamed is the flag that an error begins with.
+var flagBlamed = regexp.MustCompile(`^--([a-z-]+) `)
+
+// originOf tells where the value of the flag comes from that an error begins
+// with, "" if it was typed.
+func originOf(flags *pflag.FlagSet, err error) string {
+	m := flagBlamed.FindStringSubmatch(err.Error())
+	if m == nil {
+		return ""
+	}
+	if f := flags.Lookup(m[1]); f != nil && len(f.Annotations[originKey]) > 0 {
+		return f.Annotations[originKey][0]
+	}
+	return ""
 }
 
 // noArgs says in a sentence what cobra's check says in jargon.

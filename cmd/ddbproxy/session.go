@@ -98,9 +98,10 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
 		DialEarly:   s.tunnel.DialEarly,
-		Credentials: settings.credentials,
-		SessionKey:  proxy.NewKey(),
-		Profile:     o.profile,
+		Credentials: settings.identities[0].Credentials,
+		SessionKey:  settings.identities[0].SessionKey,
+		Profile:     settings.identities[0].Profile,
+		Others:      settings.identities[1:],
 		Regions:     settings.regions,
 		Endpoint:    o.endpoint,
 		RootCAs:     settings.roots,
@@ -205,20 +206,33 @@ func (s *session) look(interrupted context.Context) error {
 func identify(ctx context.Context, c *console, settings *awsSettings) string {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	creds, err := settings.credentials.Retrieve(ctx)
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return "" // the session did not come to be
+	var found []string
+	for _, who := range settings.identities { // one by one, for each may ask
+		of, by := "", ""
+		if len(settings.identities) > 1 {
+			of, by = " of profile "+who.Profile, who.Profile+": "
+		}
+		creds, err := who.Credentials.Retrieve(ctx)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return "" // the session did not come to be
+		}
+		if err != nil {
+			c.say("ddbproxy: no AWS credentials%s yet: %v", of, err)
+			continue
+		}
+		found = append(found, by+whose(creds))
 	}
-	if err != nil {
-		c.say("ddbproxy: no AWS credentials yet: %v", err)
-		return ""
-	}
-	return whose(creds)
+	return strings.Join(found, "; ")
 }
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	return sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	info := sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	first := proxy.Identity{SessionKey: s.proxy.SessionKey, Profile: s.proxy.Profile}
+	for _, who := range append([]proxy.Identity{first}, s.proxy.Others...) {
+		info.Keys = append(info.Keys, profileKey{who.Profile, who.SessionKey.ID, who.SessionKey.Secret})
+	}
+	return info
 }
 
 // serve starts answering.
