@@ -50,6 +50,8 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	var (
 		regions = flags.String("region", "", "allow endpoints of these regions only (comma-separated)")
 		vpce    = flags.String("vpce", "", "allow interface endpoints with these ids or names (comma-separated)")
+		within  = flags.String("prefixes", "", "dial addresses in these prefixes only: the region's prefix list (comma-separated)")
+		private = flags.Bool("private", false, "dial private addresses only, as interface endpoints have, beside those of -prefixes")
 		check   = flags.String("check", "", "exit 0 if this program's SHA-256 is the given one, 1 if not")
 		show    = flags.Bool("version", false, "print the version")
 	)
@@ -71,10 +73,19 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	case *check != "":
 		return p.check(*check)
 	}
+	prefixes, err := parsePrefixes(*within)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: -prefixes: %v\n", err)
+		return 2
+	}
+	dial := p.Dial
+	if dial == nil {
+		dial = dialer(endpoint.Addresses{Prefixes: prefixes, Private: *private}).DialContext
+	}
 	allow := endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)}
 	server := &relay.Server{
 		Allow:   allow.Check,
-		Dial:    p.Dial,
+		Dial:    dial,
 		Version: version.String(),
 		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
 	}

@@ -60,8 +60,12 @@ var statusOf = map[Kind]int{
 }
 
 // classify turns the error of a dial into a kind and a reason that names the
-// address tried.
+// address tried. An *Error in it has both: Server.Dial itself refused.
 func classify(err error) (Kind, string) {
+	var own *Error
+	if errors.As(err, &own) {
+		return own.Kind, own.Reason
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		server := ""

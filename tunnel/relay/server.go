@@ -20,7 +20,8 @@ type Server struct {
 	// nil refuses every target.
 	Allow func(target string) error
 
-	// Dial opens a connection to an allowed target; nil means a net.Dialer.
+	// Dial opens a connection to an allowed target; nil means a net.Dialer. Where
+	// it refuses one by itself its error is or wraps an *Error.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Version is said in the hello line.
