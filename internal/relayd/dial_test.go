@@ -21,7 +21,7 @@ func TestDialerRefusesWhatDNSShouldNotSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	outside, err := parsePrefixes("192.0.2.0/24")
+	outside, err := parsePrefixes([]string{"192.0.2.0/24"})
 	if err != nil {
 		t.Fatal(err)
 	}

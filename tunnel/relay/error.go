@@ -19,6 +19,7 @@ const (
 	KindRefused  Kind = "connection_refused"
 	KindTimeout  Kind = "connection_timeout"
 	KindNoRoute  Kind = "destination_ip_unroutable"
+	KindLimit    Kind = "connection_limit_reached"
 	KindInternal Kind = "proxy_internal_error"
 )
 
@@ -56,6 +57,7 @@ var statusOf = map[Kind]int{
 	KindRefused:  http.StatusBadGateway,
 	KindNoRoute:  http.StatusBadGateway,
 	KindTimeout:  http.StatusGatewayTimeout,
+	KindLimit:    http.StatusServiceUnavailable,
 	KindInternal: http.StatusInternalServerError,
 }
 
