@@ -35,12 +35,15 @@ var completed = map[string]cobra.CompletionFunc{
 	"listen":           cobra.FixedCompletions([]string{"8000", "8001"}, noFiles),
 	"timeout":          cobra.FixedCompletions([]string{"30s", "1m"}, noFiles),
 	"dynamodb":         cobra.NoFileCompletions,
+	"vpce":             cobra.NoFileCompletions,
+	"prefixes":         cobra.NoFileCompletions,
+	"group":            cobra.NoFileCompletions,
 }
 
-// addCompletions tells each command below root how its values are completed.
+// addCompletions tells each command below a command how its values are completed.
 // What is not told is completed by the names of files.
-func addCompletions(root *cobra.Command) {
-	for _, cmd := range root.Commands() {
+func addCompletions(above *cobra.Command) {
+	for _, cmd := range above.Commands() {
 		for name, values := range completed {
 			if cmd.Flags().Lookup(name) != nil {
 				_ = cmd.RegisterFlagCompletionFunc(name, values) // the flag is there
@@ -49,10 +52,11 @@ func addCompletions(root *cobra.Command) {
 		switch cmd.Name() {
 		case "connect", "exec":
 			cmd.ValidArgsFunction = completeHosts
-		case "completion", "disconnect":
+		case "completion", "disconnect", "authorized-key":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
+		addCompletions(cmd)
 	}
 }
 
