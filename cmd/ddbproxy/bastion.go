@@ -20,6 +20,7 @@ type relayCommand struct {
 	vpce     []string
 	prefixes []string
 	private  bool
+	audit    bool
 }
 
 func newBastion() *cobra.Command {
@@ -132,6 +133,7 @@ func (r *relayCommand) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&r.vpce, "vpce", nil, "allow interface endpoints with these `id`s or names")
 	f.StringSliceVar(&r.prefixes, "prefixes", nil, "dial addresses in these `prefix`es only: the region's prefix list")
 	f.BoolVar(&r.private, "private", false, "dial private addresses only, as interface endpoints have, beside those of --prefixes")
+	f.BoolVar(&r.audit, "audit", false, "have the relay write a line for each connection to syslog")
 }
 
 // line is the command as sshd and a shell read it: no value in it has anything
@@ -166,6 +168,9 @@ func (r *relayCommand) line() (string, error) {
 	}
 	if r.private {
 		line += " -private"
+	}
+	if r.audit {
+		line += " -audit"
 	}
 	return line, nil
 }

@@ -31,6 +31,7 @@ type policy struct {
 	Bandwidth   int64    `toml:"bandwidth"`   // bytes a second of one relay, both directions together
 	Idle        string   `toml:"idle"`        // after which a silent connection is closed
 	Lifetime    string   `toml:"lifetime"`    // after which the relay ends
+	Audit       bool     `toml:"audit"`
 }
 
 // rules are what the flags or a file say. A connection has to pass all of them.
@@ -39,6 +40,7 @@ type rules struct {
 	allow     endpoint.Allow
 	addresses endpoint.Addresses
 	limits    limits
+	audit     bool
 }
 
 // maxPolicy bounds a file, in bytes.
@@ -139,7 +141,7 @@ func (p policy) rules() (r rules, key string, err error) {
 	if r.addresses.Prefixes, err = parsePrefixes(p.Prefixes); err != nil {
 		return r, "prefixes", err
 	}
-	r.addresses.Private = p.Private
+	r.addresses.Private, r.audit = p.Private, p.Audit
 	if p.Connections < 0 {
 		return r, "connections", errors.New("a number of 1 or more")
 	}

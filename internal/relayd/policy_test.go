@@ -26,6 +26,7 @@ connections = 200
 bandwidth   = 5_000_000
 idle        = "10m"
 lifetime    = "8h"
+audit       = true
 `
 
 func TestPolicyIsRead(t *testing.T) {
@@ -38,6 +39,7 @@ func TestPolicyIsRead(t *testing.T) {
 		},
 		addresses: endpoint.Addresses{Prefixes: []netip.Prefix{netip.MustParsePrefix("52.94.24.0/23")}, Private: true},
 		limits:    limits{connections: 200, bandwidth: 5000000, idle: 10 * time.Minute, lifetime: 8 * time.Hour},
+		audit:     true,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v; want %+v", got, err, want)

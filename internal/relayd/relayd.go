@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,7 @@ have to be listed:
   bandwidth   = 5000000        # bytes a second of one relay
   idle        = "10m"          # closes connections over which nothing comes
   lifetime    = "8h"           # ends the relay; ddbproxy starts another
+  audit       = true           # a line in syslog for each connection
 
 `
 
@@ -57,6 +59,8 @@ type Program struct {
 	// Policy is the machine's policy file, PolicyFile as a rule; it may be
 	// missing there, and empty is none.
 	Policy string
+	// Audit replaces the syslog of -audit.
+	Audit io.Writer
 }
 
 // Run runs the program with these arguments (without its name) and returns its
@@ -70,6 +74,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 		within  = flags.String("prefixes", "", "dial addresses in these prefixes only: the region's prefix list (comma-separated)")
 		private = flags.Bool("private", false, "dial private addresses only, as interface endpoints have, beside those of -prefixes")
 		named   = flags.String("policy", "", "a `file` that narrows what the flags allow, beside "+PolicyFile)
+		audit   = flags.Bool("audit", false, "write a line for each connection to syslog: who, whereto, how much, how long")
 		check   = flags.String("check", "", "exit 0 if this program's SHA-256 is the given one, 1 if not")
 		show    = flags.Bool("version", false, "print the version")
 	)
@@ -104,6 +109,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	given := rules{
 		allow:     endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
 		addresses: endpoint.Addresses{Prefixes: prefixes, Private: *private},
+		audit:     *audit,
 	}
 	if *vpce == "" { // then the files decide
 		for _, r := range policies {
@@ -124,6 +130,16 @@ func (p Program) Run(ctx context.Context, args []string) int {
 		Dial:    gate.DialContext,
 		Version: version.String(),
 		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
+	}
+	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
+		w := p.Audit
+		if w == nil {
+			if w, err = openSyslog(); err != nil {
+				fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+				return 1
+			}
+		}
+		server.Audit = newAuditor(w, server.Logger).write
 	}
 	if err := p.serve(ctx, server); err != nil {
 		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
