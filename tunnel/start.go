@@ -117,6 +117,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 		return nil, context.Cause(ctx)
 	}
 	if err == nil {
+		r.Logger = c.log()
 		return &runningRelay{r, far}, nil
 	}
 	// NewClient has closed it. Who is not heard to the end counts as hung.

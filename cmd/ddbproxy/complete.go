@@ -36,12 +36,15 @@ var completed = map[string]cobra.CompletionFunc{
 	"listen":           cobra.FixedCompletions([]string{"8000", "8001"}, noFiles),
 	"timeout":          cobra.FixedCompletions([]string{"30s", "1m"}, noFiles),
 	"dynamodb":         cobra.NoFileCompletions,
+	"vpce":             cobra.NoFileCompletions,
+	"prefixes":         cobra.NoFileCompletions,
+	"group":            cobra.NoFileCompletions,
 }
 
-// addCompletions tells each command below root how its values are completed.
+// addCompletions tells each command below a command how its values are completed.
 // What is not told is completed by the names of files.
-func addCompletions(root *cobra.Command) {
-	for _, cmd := range root.Commands() {
+func addCompletions(above *cobra.Command) {
+	for _, cmd := range above.Commands() {
 		addCompletions(cmd)
 		for name, values := range completed {
 			if cmd.Flags().Lookup(name) != nil {
@@ -53,7 +56,7 @@ func addCompletions(root *cobra.Command) {
 			cmd.ValidArgsFunction = completeHosts
 		case "show":
 			cmd.ValidArgsFunction = completeTargets
-		case "completion", "disconnect":
+		case "completion", "disconnect", "authorized-key":
 		default:
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}

@@ -10,8 +10,8 @@ import (
 
 // enter is a shell script that puts a machine's files over the host's in a
 // mount namespace of its own, then becomes the command. The bastion has an
-// empty /run with sshd's directory, a /var/log that nobody keeps, and sshd's PAM
-// stack alone where there is one.
+// empty /run with sshd's directory, a /var/log that nobody keeps, none of the
+// host's syslog, and sshd's PAM stack alone where there is one.
 const enter = `set -e
 etc=$1 machine=$2
 shift 2
@@ -22,6 +22,7 @@ if [ "$machine" = bastion ]; then
 	mount -t tmpfs -o mode=755 tmpfs /run
 	mkdir -m 755 /run/sshd
 	mount -t tmpfs -o mode=755 tmpfs /var/log
+	[ ! -S /dev/log ] || mount --bind /dev/null /dev/log
 	[ ! -e "$etc/pam.d/sshd" ] || mount --bind "$etc/pam.d" /etc/pam.d
 fi
 `

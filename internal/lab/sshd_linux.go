@@ -180,6 +180,12 @@ func (s *SSHD) RotateHostKey() (knownHosts string) {
 	return known
 }
 
+// Path is where this process finds a file that sshd and its sessions see as
+// name. It is valid until sshd ends.
+func (s *SSHD) Path(name string) string {
+	return fmt.Sprintf("/proc/%d/root%s", s.process.cmd.Process.Pid, name)
+}
+
 // Log returns what sshd has logged so far, at level VERBOSE.
 func (s *SSHD) Log() string { return s.log.String() }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,21 @@ It is started over ssh by ddbproxy, or by sshd as a forced command:
 It dials DynamoDB endpoints on port 443 and nothing else, listens nowhere,
 writes no file, and ends with its ssh session.
 
+/etc/ddbproxy/relay.toml can narrow that for all relays of a machine, whatever
+their flags are; what is left out limits nothing, but that interface endpoints
+have to be listed:
+
+  regions     = ["eu-west-1"]
+  endpoints   = ["standard"]   # fips, dual-stack, account, privatelink, streams
+  vpce        = ["vpce-0abc123"]
+  prefixes    = ["52.94.24.0/23"]
+  private     = true
+  connections = 200            # open at a time, in one relay
+  bandwidth   = 5000000        # bytes a second of one relay
+  idle        = "10m"          # closes connections over which nothing comes
+  lifetime    = "8h"           # ends the relay; ddbproxy starts another
+  audit       = true           # a line in syslog for each connection
+
 `
 
 // Program is one run of the relay.
@@ -40,6 +56,11 @@ type Program struct {
 	Close func() error
 	// Dial replaces the dialling of allowed targets; nil dials them.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Policy is the machine's policy file, PolicyFile as a rule; it may be
+	// missing there, and empty is none.
+	Policy string
+	// Audit replaces the syslog of -audit.
+	Audit io.Writer
 }
 
 // Run runs the program with these arguments (without its name) and returns its
@@ -50,6 +71,10 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	var (
 		regions = flags.String("region", "", "allow endpoints of these regions only (comma-separated)")
 		vpce    = flags.String("vpce", "", "allow interface endpoints with these ids or names (comma-separated)")
+		within  = flags.String("prefixes", "", "dial addresses in these prefixes only: the region's prefix list (comma-separated)")
+		private = flags.Bool("private", false, "dial private addresses only, as interface endpoints have, beside those of -prefixes")
+		named   = flags.String("policy", "", "a `file` that narrows what the flags allow, beside "+PolicyFile)
+		audit   = flags.Bool("audit", false, "write a line for each connection to syslog: who, whereto, how much, how long")
 		check   = flags.String("check", "", "exit 0 if this program's SHA-256 is the given one, 1 if not")
 		show    = flags.Bool("version", false, "print the version")
 	)
@@ -71,18 +96,70 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	case *check != "":
 		return p.check(*check)
 	}
-	allow := endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)}
+	prefixes, err := parsePrefixes(list(*within))
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: -prefixes: %v\n", err)
+		return 2
+	}
+	policies, err := loadPolicies(p.Policy, *named)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+		return 2
+	}
+	given := rules{
+		allow:     endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
+		addresses: endpoint.Addresses{Prefixes: prefixes, Private: *private},
+		audit:     *audit,
+	}
+	if *vpce == "" { // then the files decide
+		for _, r := range policies {
+			given.allow.VPCE = append(given.allow.VPCE, r.allow.VPCE...)
+		}
+	}
+	all := append(policies, given)
+	gate := p.gate(all)
+	ctx, end := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer end()
+	if gate.lifetime > 0 {
+		work.Go(func() { gate.expire(ctx, end) })
+	}
 	server := &relay.Server{
-		Allow:   allow.Check,
-		Dial:    p.Dial,
+		Allow:   func(target string) error { return allowed(all, target) },
+		Dial:    gate.DialContext,
 		Version: version.String(),
 		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
+	}
+	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
+		w := p.Audit
+		if w == nil {
+			if w, err = openSyslog(); err != nil {
+				fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+				return 1
+			}
+		}
+		server.Audit = newAuditor(w, server.Logger).write
 	}
 	if err := p.serve(ctx, server); err != nil {
 		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// gate dials as all rules have it.
+func (p Program) gate(all []rules) *gate {
+	g := &gate{dial: p.Dial}
+	var addresses []endpoint.Addresses
+	for _, r := range all {
+		addresses = append(addresses, r.addresses)
+		g.limits = g.limits.with(r.limits)
+	}
+	if g.dial == nil {
+		g.dial = dialer(addresses...).DialContext
+	}
+	return g
 }
 
 // serve runs the server until it ends, or for a moment longer than its stream:

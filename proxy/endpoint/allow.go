@@ -16,6 +16,8 @@ type Allow struct {
 	// VPCE lists the PrivateLink names allowed: ids of interface endpoints ("vpce-0abc123") or complete names.
 	// Another account's endpoint is a way to carry data out, so none is allowed by default.
 	VPCE []string
+	// Kinds lists the kinds of names allowed; empty allows all. A name of several kinds needs all of them.
+	Kinds []Kind
 }
 
 // RefusedError is returned by Allow.Check. Err is the *NameError where the name is not DynamoDB's at all.
@@ -48,6 +50,11 @@ func (a Allow) Check(addr string) error {
 	if len(a.Regions) > 0 && !slices.Contains(a.Regions, ep.Region) {
 		return &RefusedError{Addr: addr, Why: "region " + ep.Region + " is not among the allowed ones (" +
 			strings.Join(a.Regions, ", ") + "); allow it only where its VPC endpoint is"}
+	}
+	for _, kind := range ep.Kinds() {
+		if len(a.Kinds) > 0 && !slices.Contains(a.Kinds, kind) {
+			return &RefusedError{Addr: addr, Why: "endpoints of kind " + string(kind) + " are not among the allowed ones"}
+		}
 	}
 	if ep.VPCE != "" && !a.allowsVPCE(ep) {
 		return &RefusedError{Addr: addr, Why: "interface endpoint " + ep.VPCE + " is not among the allowed ones; add its id if it is yours"}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +19,10 @@ import (
 type Client struct {
 	// Relay is what the far end said of itself.
 	Relay Hello
+
+	// Logger gets a line a connection with its id, which the relay's audit has
+	// too. Set it before the first dial; nil discards.
+	Logger *slog.Logger
 
 	conn *pipeConn
 	h2   *http.ClientConn
@@ -209,11 +214,12 @@ func (c *Client) launch(f func()) bool {
 
 // carry sends a stream's CONNECT and hears the answer to it.
 func (c *Client) carry(ctx context.Context, s *stream) {
+	id := newID()
 	resp, err := c.h2.RoundTrip((&http.Request{
 		Method:        http.MethodConnect,
 		URL:           &url.URL{Scheme: "http", Host: s.target},
 		Host:          s.target,
-		Header:        http.Header{},
+		Header:        http.Header{idHeader: {id}},
 		Body:          s.upBody,
 		ContentLength: -1,
 	}).WithContext(ctx))
@@ -224,6 +230,9 @@ func (c *Client) carry(ctx context.Context, s *stream) {
 		s.answer(nil, refusal(s.target, resp))
 	default:
 		s.answer(resp.Body, nil)
+	}
+	if c.Logger != nil {
+		c.Logger.Debug("connection", "id", id, "target", s.target, "opened", s.refusal == nil)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	KindRefused  Kind = "connection_refused"
 	KindTimeout  Kind = "connection_timeout"
 	KindNoRoute  Kind = "destination_ip_unroutable"
+	KindLimit    Kind = "connection_limit_reached"
 	KindInternal Kind = "proxy_internal_error"
 )
 
@@ -56,12 +57,17 @@ var statusOf = map[Kind]int{
 	KindRefused:  http.StatusBadGateway,
 	KindNoRoute:  http.StatusBadGateway,
 	KindTimeout:  http.StatusGatewayTimeout,
+	KindLimit:    http.StatusServiceUnavailable,
 	KindInternal: http.StatusInternalServerError,
 }
 
 // classify turns the error of a dial into a kind and a reason that names the
-// address tried.
+// address tried. An *Error in it has both: Server.Dial itself refused.
 func classify(err error) (Kind, string) {
+	var own *Error
+	if errors.As(err, &own) {
+		return own.Kind, own.Reason
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		server := ""

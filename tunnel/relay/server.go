@@ -20,7 +20,8 @@ type Server struct {
 	// nil refuses every target.
 	Allow func(target string) error
 
-	// Dial opens a connection to an allowed target; nil means a net.Dialer.
+	// Dial opens a connection to an allowed target; nil means a net.Dialer. Where
+	// it refuses one by itself its error is or wraps an *Error.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// Version is said in the hello line.
@@ -28,6 +29,10 @@ type Server struct {
 
 	// Logger gets one line a refused or failed target; nil discards.
 	Logger *slog.Logger
+
+	// Audit is told of each connection when it is over, refused ones too; it may
+	// be called by several goroutines. nil is none.
+	Audit func(Record)
 }
 
 const (
@@ -85,7 +90,11 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 			streams.Add(1)
 			defer streams.Done()
 			defer tidy.Reset(tidyAfter)
-			s.ServeHTTP(w, r)
+			record := Record{Client: peer.Version, ID: cleanID(r.Header.Get(idHeader)), Target: Printable(r.Host, 300), Began: time.Now()}
+			if s.Audit != nil {
+				defer func() { s.Audit(record) }()
+			}
+			s.carry(w, r, &record)
 		}),
 		Protocols: protocols,
 		ErrorLog:  slog.NewLogLogger(s.logger().Handler(), slog.LevelDebug),
@@ -114,31 +123,36 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	return err
 }
 
-// ServeHTTP handles one CONNECT stream: check, dial, copy both ways.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// carry handles one CONNECT stream: check, dial, copy both ways.
+func (s *Server) carry(w http.ResponseWriter, r *http.Request, record *Record) {
+	refuse := func(kind Kind, reason string) {
+		record.Kind, record.Reason = kind, Printable(reason, 300)
+		s.refuse(w, record)
+	}
 	if r.Method != http.MethodConnect {
-		s.refuse(w, r.Host, KindDenied, "only CONNECT is spoken here")
+		refuse(KindDenied, "only CONNECT is spoken here")
 		return
 	}
 	if err := s.allow(r.Host); err != nil {
-		s.refuse(w, r.Host, KindDenied, err.Error())
+		refuse(KindDenied, err.Error())
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), dialTimeout)
 	target, err := s.dial(ctx, r.Host)
 	cancel()
 	if err != nil {
-		kind, reason := classify(err)
-		s.refuse(w, r.Host, kind, reason)
+		refuse(classify(err))
 		return
 	}
 	defer target.Close()
+	record.Addr = target.RemoteAddr().String()
 	// Once the client has ended its direction nothing reads from it any more:
 	// this alone tells that it has gone.
 	stop := context.AfterFunc(r.Context(), func() { target.Close() })
 	defer stop()
 	w.WriteHeader(http.StatusOK)
-	if err := join(w, r, target); err != nil {
+	if err := join(w, r, target, record); err != nil {
+		record.Reason = "broken: " + Printable(err.Error(), 300)
 		// A connection that broke is a broken stream for the client too, not
 		// a tidy end.
 		panic(http.ErrAbortHandler)
@@ -160,12 +174,12 @@ func (s *Server) dial(ctx context.Context, target string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", target)
 }
 
-func (s *Server) refuse(w http.ResponseWriter, target string, kind Kind, reason string) {
-	s.logger().Info("refused", "target", Printable(target, 300), "error", string(kind), "reason", reason)
-	w.Header().Set("Proxy-Status", proxyStatus(kind))
+func (s *Server) refuse(w http.ResponseWriter, r *Record) {
+	s.logger().Info("refused", "target", r.Target, "error", string(r.Kind), "reason", r.Reason)
+	w.Header().Set("Proxy-Status", proxyStatus(r.Kind))
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(statusOf[kind])
-	io.WriteString(w, Printable(reason, 300))
+	w.WriteHeader(statusOf[r.Kind])
+	io.WriteString(w, r.Reason)
 }
 
 func (s *Server) logger() *slog.Logger {
@@ -179,12 +193,13 @@ func (s *Server) logger() *slog.Logger {
 // the client ends its direction first, only that direction is closed at the
 // target, as a TCP half-close would. When target is done the stream is done:
 // an HTTP/2 server cannot end its answer and go on reading. The error tells
-// that target broke.
-func join(w http.ResponseWriter, r *http.Request, target net.Conn) error {
+// that target broke. The bytes are counted in record.
+func join(w http.ResponseWriter, r *http.Request, target net.Conn, record *Record) error {
 	rc := http.NewResponseController(w)
 	var up sync.WaitGroup
-	up.Go(func() { sendUp(target, r.Body) })
-	err := sendDown(w, rc, target)
+	up.Go(func() { record.Up = sendUp(target, r.Body) })
+	down, err := sendDown(w, rc, target)
+	record.Down = down
 	// Ends the read of r.Body in sendUp; closing the body there would race.
 	rc.SetReadDeadline(time.Unix(1, 0))
 	target.Close()
@@ -193,33 +208,43 @@ func join(w http.ResponseWriter, r *http.Request, target net.Conn) error {
 }
 
 // sendUp copies from the client to target and passes its half-close on. A
-// broken stream (reset, tunnel lost) closes target whole.
-func sendUp(target net.Conn, body io.Reader) {
-	if err := pump(body, func(p []byte) error { _, err := target.Write(p); return err }); err != nil {
+// broken stream (reset, tunnel lost) closes target whole. It returns how many
+// bytes there were.
+func sendUp(target net.Conn, body io.Reader) (sent int64) {
+	err := pump(body, func(p []byte) error {
+		n, err := target.Write(p)
+		sent += int64(n)
+		return err
+	})
+	if err != nil {
 		target.Close()
-		return
+		return sent
 	}
 	if half, ok := target.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
+	return sent
 }
 
 // sendDown copies from target to the client and flushes each piece: a
-// response writer keeps up to 4 KiB back otherwise. The error is target's; a
-// client that left is none.
-func sendDown(w io.Writer, rc *http.ResponseController, target net.Conn) error {
+// response writer keeps up to 4 KiB back otherwise. It returns how many bytes
+// there were. The error is target's; a client that left is none.
+func sendDown(w io.Writer, rc *http.ResponseController, target net.Conn) (sent int64, err error) {
 	if rc.Flush() != nil {
-		return nil
+		return 0, nil
 	}
 	var left error // the client
-	err := pump(target, func(p []byte) error {
+	err = pump(target, func(p []byte) error {
 		if _, left = w.Write(p); left == nil {
 			left = rc.Flush()
+		}
+		if left == nil {
+			sent += int64(len(p))
 		}
 		return left
 	})
 	if left != nil || errors.Is(err, net.ErrClosed) {
-		return nil
+		err = nil
 	}
-	return err
+	return sent, err
 }
