@@ -22,6 +22,8 @@ type connectOptions struct {
 	destinations []string
 	instance     instance
 	listen       []string
+	listenNames  []string
+	anywhere     bool
 	regions      []string
 	profile      string
 	endpoint     string
@@ -106,6 +108,8 @@ Every flag can also be given as an environment variable: DDBPROXY_REGION for
 // flags are those of every command that opens a session.
 func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
+	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
+	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringVar(&o.profile, "profile", "", "AWS `profile` to sign with (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -130,6 +134,9 @@ func (o *connectOptions) check() error {
 		return usageError("auto compresses while large answers arrive slowly", "--compress %s: not auto, on or off", o.compress)
 	}
 	if err := o.checkSSHCommand(); err != nil {
+		return err
+	}
+	if err := checkNames(o.listenNames); err != nil {
 		return err
 	}
 	if o.hold < time.Second || o.hold > 55*time.Second {
