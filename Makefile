@@ -6,7 +6,7 @@ RELAYS   = internal/relaybin/bin
 
 DATE     = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-.PHONY: build relays man demo test check soak faults bench clean
+.PHONY: build relays man release release-check demo test check soak faults bench clean
 
 # Both programs into bin/. ddbproxy carries the relays for linux/amd64 and
 # linux/arm64 that it uploads to bastions.
@@ -26,6 +26,16 @@ relays:
 man:
 	@mkdir -p bin/man
 	SOURCE_DATE_EPOCH=$(DATE) DDBPROXY_MAN_DIR=$(CURDIR)/bin/man go test -count 1 -run '^TestManPages$$' ./cmd/ddbproxy
+
+# What is published of this commit, into dist/: archives, packages, bills of
+# materials, checksums. 4 minutes.
+release: relays
+	go run ./scripts/release -version '$(VERSION)' -date $(DATE) -ldflags '$(LDFLAGS)'
+
+# Makes the release of HEAD twice and wants the same bytes; installs the packages
+# of this machine into a directory and runs them (Debian).
+release-check:
+	scripts/release/check
 
 # The whole story on this machine: no AWS account, no root, Go alone.
 # ARGS=--once ends after the story.
@@ -63,4 +73,4 @@ bench: build
 	go test -run '^$$' -bench . ./proxy ./tunnel/relay
 
 clean:
-	rm -rf bin $(RELAYS)/*.gz $(RELAYS)/*.sha256
+	rm -rf bin dist $(RELAYS)/*.gz $(RELAYS)/*.sha256

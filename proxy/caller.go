@@ -33,10 +33,32 @@ func (s *Server) guard(r *http.Request) error {
 			return forbid("requests from web pages are refused (" + name + " is present); use an AWS SDK or the AWS CLI")
 		}
 	}
-	if !s.isOurs(r.Host) {
-		return forbid("the Host header is not an address of this proxy; use http://localhost and its port as the endpoint URL")
+	if !s.isOurs(r.Host) && !cameTo(r) {
+		return forbid("the Host header is not an address of this proxy; use http://localhost and its port as the endpoint URL, or start ddbproxy with --listen-name for another name")
 	}
 	return nil
+}
+
+// cameTo reports whether Host is the address at which the caller's connection arrived. An address, unlike a name, is
+// nothing that a web page's owner can have resolve to another.
+func cameTo(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return err == nil && ok && local.AddrPort().Addr().Unmap().WithZone("") == ip
+}
+
+// fromAfar reports whether the caller is, or may be, on another machine. What has no IP address is of this one.
+func fromAfar(r *http.Request) bool {
+	beyond := func(hostport string) bool {
+		addr, err := netip.ParseAddrPort(hostport)
+		return err == nil && !addr.Addr().Unmap().IsLoopback()
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return beyond(r.RemoteAddr) || ok && beyond(local.String())
 }
 
 // isOurs reports whether host, with or without a port, is loopback or an address that we listen on.

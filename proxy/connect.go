@@ -22,6 +22,10 @@ const maxTunnels = 500
 // pass untouched. The target is taken from the request line, because Python sends HTTP/1.0 without a Host header.
 func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request, e *entry) {
 	e.target = r.RequestURI
+	if fromAfar(r) { // nothing else would tell who calls
+		s.refuseConnect(w, e, http.StatusForbidden, "local: proxy mode is for callers on ddbproxy's own machine; use the endpoint URL and the key of ddbproxy env")
+		return
+	}
 	if s.tunnels.Add(1) > maxTunnels {
 		s.tunnels.Add(-1)
 		s.refuseConnect(w, e, http.StatusServiceUnavailable, fmt.Sprintf("local: %d tunnels are open already; close some clients", maxTunnels))

@@ -58,7 +58,8 @@ type Server struct {
 	// Compress is when reads are answered in gzip between AWS and here, for callers who ask for none and get none. Empty
 	// means CompressAuto.
 	Compress Compression
-	// Hosts are Host header values accepted besides those of loopback, with or without a port: the listening addresses.
+	// Hosts are Host header values accepted besides those of loopback and the address that a connection came to, with or
+	// without a port: names that callers on other machines or in containers have for this one.
 	Hosts []string
 	// Logger gets one line a request at debug level; nil discards.
 	Logger *slog.Logger

@@ -23,6 +23,8 @@ type connectOptions struct {
 	destinations []string
 	instance     instance
 	listen       []string
+	listenNames  []string
+	anywhere     bool
 	regions      []string
 	profiles     []string // the first is the default
 	endpoint     string
@@ -122,6 +124,8 @@ const configUsage = "configuration `file` (default: the one that ddbproxy config
 func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
+	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
+	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -146,6 +150,9 @@ func (o *connectOptions) check() error {
 		return usageError("auto compresses while large answers arrive slowly", "--compress %s: not auto, on or off", o.compress)
 	}
 	if err := o.checkSSHCommand(); err != nil {
+		return err
+	}
+	if err := checkNames(o.listenNames); err != nil {
 		return err
 	}
 	if o.hold < time.Second || o.hold > 55*time.Second {

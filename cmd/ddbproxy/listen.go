@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -16,8 +17,8 @@ const defaultPort = "8000"
 
 // listen opens the local addresses. Clients mean 127.0.0.1 or ::1 by
 // "localhost", so the default and a bare port are both; a machine without IPv6
-// has the first only.
-func listen(addrs []string) ([]net.Listener, error) {
+// has the first only. Other machines are let in only where anywhere says so.
+func listen(addrs []string, anywhere bool) ([]net.Listener, error) {
 	var open []net.Listener
 	fail := func(err error) ([]net.Listener, error) {
 		for _, l := range open {
@@ -30,13 +31,13 @@ func listen(addrs []string) ([]net.Listener, error) {
 	}
 	for _, a := range addrs {
 		if _, err := strconv.ParseUint(a, 10, 16); err == nil {
-			l, err := listenOne("127.0.0.1:" + a)
+			l, err := listenOne("127.0.0.1:"+a, false)
 			if err != nil {
 				return fail(err)
 			}
 			open = append(open, l)
 			_, port, _ := net.SplitHostPort(l.Addr().String()) // for port 0
-			l, err = listenOne("[::1]:" + port)
+			l, err = listenOne("[::1]:"+port, false)
 			switch {
 			case err == nil:
 				open = append(open, l)
@@ -45,7 +46,7 @@ func listen(addrs []string) ([]net.Listener, error) {
 			}
 			continue
 		}
-		l, err := listenOne(a)
+		l, err := listenOne(a, anywhere)
 		if err != nil {
 			return fail(err)
 		}
@@ -54,7 +55,7 @@ func listen(addrs []string) ([]net.Listener, error) {
 	return open, nil
 }
 
-func listenOne(addr string) (net.Listener, error) {
+func listenOne(addr string, anywhere bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, usageError("write it as 127.0.0.1:8000, [::1]:8000 or 8000", "--listen %s: not an address", addr)
@@ -63,10 +64,19 @@ func listenOne(addr string) (net.Listener, error) {
 	if host == "localhost" {
 		ip, err = netip.MustParseAddr("127.0.0.1"), nil
 	}
-	if err != nil || !ip.IsLoopback() {
-		return nil, usageError("listen on 127.0.0.1 or ::1", "--listen %s: not a loopback address, and whoever reaches the port could try to use your session", addr)
+	ip = ip.Unmap()
+	switch {
+	case err != nil:
+		return nil, usageError("write it as 127.0.0.1:8000, [::1]:8000 or 8000", "--listen %s: %q is not an IP address", addr, host)
+	case !ip.IsLoopback() && !anywhere:
+		return nil, usageError("listen on 127.0.0.1 or ::1; --listen-anywhere is for containers and other machines that are meant to reach it",
+			"--listen %s: not a loopback address, and whoever reaches the port could try to use your session", addr)
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(ip.String(), port))
+	network := "tcp4" // "tcp" would take 0.0.0.0 for every IPv6 address too
+	if ip.Is6() {
+		network = "tcp6"
+	}
+	l, err := net.Listen(network, net.JoinHostPort(ip.String(), port))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		text := fmt.Errorf("local: %s is in use%w", addr, err)
 		if who := portOwner(port); who != "" {
@@ -131,10 +141,31 @@ func (c *sniffedConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// endpointURL is the URL for clients.
+// checkNames refuses what cannot be in a Host header.
+func checkNames(names []string) error {
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, "/@*: ") {
+			return usageError("give a name such as host.docker.internal, without scheme and port", "--listen-name %q: not a name", name)
+		}
+	}
+	return nil
+}
+
+// exposed are the addresses of listeners that other machines may reach.
+func exposed(ls []net.Listener) (addrs []string) {
+	for _, l := range ls {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+			addrs = append(addrs, a.String())
+		}
+	}
+	return addrs
+}
+
+// endpointURL is the URL for clients on this machine.
 func endpointURL(ls []net.Listener) string {
 	host, port, _ := net.SplitHostPort(ls[0].Addr().String())
-	if host == "127.0.0.1" || host == "::1" {
+	switch host {
+	case "127.0.0.1", "::1", "0.0.0.0", "::":
 		host = "localhost"
 	}
 	return "http://" + net.JoinHostPort(host, port)

@@ -74,7 +74,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	if t := openTerminal(c); t != nil {
 		prompter = t
 	}
-	listeners, err := listen(o.listen)
+	listeners, err := listen(o.listen, o.anywhere)
 	if err != nil {
 		return nil, ownPort(ctx, err)
 	}
@@ -93,6 +93,9 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		o.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
 	}
 	log := o.logger(c)
+	if addrs := exposed(listeners); len(addrs) > 0 {
+		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted", "listen", strings.Join(addrs, " "))
+	}
 	s := &session{url: endpointURL(listeners), end: o.end}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
@@ -107,6 +110,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		RootCAs:     settings.roots,
 		Hold:        o.hold,
 		Compress:    proxy.Compression(o.compress),
+		Hosts:       o.listenNames,
 		Logger:      log,
 	}
 	s.tunnel.Moved = s.proxy.Redial
