@@ -93,6 +93,9 @@ var groups = []struct{ name, suffix, actions string }{
 	{"read its stream", "/stream/any", "DescribeStream GetShardIterator GetRecords"},
 }
 
+// AnyTable is the name that stands for tables which no policy names.
+const AnyTable = "any-other"
+
 // Check tries DynamoDB's calls on each table from each place. The identity policies
 // are all that a user or role has; those of the endpoint gate what comes through it.
 // Without tables in s it tries those that the policies name, and one they do not.
@@ -123,7 +126,7 @@ func Check(identity, ofEndpoint []*Policy, s Scope) Report {
 	}
 	tables := s.Tables
 	if len(tables) == 0 {
-		tables = append(named(slices.Concat(identity, ofEndpoint)), "any-other")
+		tables = append(named(slices.Concat(identity, ofEndpoint)), AnyTable)
 	}
 	concrete := s
 	for _, t := range []struct {
