@@ -31,7 +31,8 @@ const cacheDirs = `"${XDG_CACHE_HOME:-$HOME/.cache}/ddbproxy" "${XDG_RUNTIME_DIR
 
 // startCommand runs the relay found on PATH unless onPath is false, else a
 // cached upload named by the hash for that machine. A home may be shared by
-// bastions of several architectures.
+// bastions of several architectures. A cached one is touched, so that its age
+// is the time since it was used.
 func startCommand(onPath bool, hashes map[string]string, args []string) (string, error) {
 	for _, a := range args {
 		if !safeArg.MatchString(a) {
@@ -49,7 +50,7 @@ func startCommand(onPath bool, hashes map[string]string, args []string) (string,
 			fmt.Fprintf(&script, "%s) h=%s ;; ", strings.Join(m.uname, "|"), hash)
 		}
 	}
-	fmt.Fprintf(&script, "*) h=none ;; esac; for d in %s; do p=$d/relay-$h; [ -f \"$p\" ] && [ -x \"$p\" ] && [ -O \"$p\" ] && exec \"$p\" %s; done; ",
+	fmt.Fprintf(&script, "*) h=none ;; esac; for d in %s; do p=$d/relay-$h; [ -f \"$p\" ] && [ -x \"$p\" ] && [ -O \"$p\" ] && { touch -c \"$p\" 2>/dev/null; exec \"$p\" %s; }; done; ",
 		cacheDirs, arguments)
 	script.WriteString("echo ddbproxy-relay missing $(uname -s) $(uname -m); exit 127")
 	return "sh -c '" + script.String() + "'", nil
@@ -58,7 +59,8 @@ func startCommand(onPath bool, hashes map[string]string, args []string) (string,
 // uploadCommand stores standard input as the program with that hash: in the
 // first directory where a program can be written and run (noexec, read-only
 // and full ones fail that), by a temporary name until the program itself has
-// confirmed its hash. No sha256sum is needed there.
+// confirmed its hash. No sha256sum is needed there. Relays beside it that nobody
+// has used for 30 days are removed; one that still runs is not hurt by that.
 func uploadCommand(hash string) string {
 	return "sh -c '" + strings.Join([]string{
 		"umask 077", "h=" + hash, "w=no-place",
@@ -68,7 +70,8 @@ func uploadCommand(hash string) string {
 		`w=found`, `break`, `done`,
 		`[ $w = found ] || { cat >/dev/null; echo ddbproxy-relay upload failed: no directory there can hold and run a program; exit 1; }`,
 		`if e=$(gzip -dc 2>&1 >"$t") && e=$("$t" -check $h 2>&1) && e=$(mv -f "$t" "$d/relay-$h" 2>&1)`,
-		`then echo ddbproxy-relay uploaded "$d/relay-$h"`,
+		`then find "$d" -maxdepth 1 -type f -name "*relay-*" -mtime +30 -exec rm -f {} + 2>/dev/null`, // a find without -maxdepth removes none
+		`echo ddbproxy-relay uploaded "$d/relay-$h"`,
 		`else rm -f "$t"; echo ddbproxy-relay upload failed: $e; exit 1`, `fi`,
 	}, "; ") + "'"
 }

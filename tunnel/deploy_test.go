@@ -6,13 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // relayFile builds the real relay, once for all tests.
@@ -96,6 +99,57 @@ func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
 	}
 }
 
+// TestUploadRemovesRelaysOutOfUse: what was used lately stays, and what is no
+// relay of ours.
+func TestUploadRemovesRelaysOutOfUse(t *testing.T) {
+	p, err := relayFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	dir := filepath.Join(home, ".cache", "ddbproxy")
+	put := func(name string, age time.Duration) {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, time.Now().Add(-age), time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const day = 24 * time.Hour
+	used := "relay-" + strings.Repeat("c", 64)
+	put("relay-"+strings.Repeat("a", 64), 40*day)
+	put("relay-"+strings.Repeat("b", 64), 20*day)
+	put(used, 40*day)
+	put(".relay-"+strings.Repeat("a", 64)+".HALF", 40*day)
+	put("notes", 40*day)
+	put("sub/relay-old", 40*day)
+	start, err := startCommand(true, map[string]string{runtime.GOARCH: strings.Repeat("c", 64)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	login(t, "/bin/sh", home, start, nil) // is a use
+	if out := login(t, "/bin/sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip())); !uploadedLine.MatchString(out) {
+		t.Fatalf("upload: %q", out)
+	}
+	var got []string
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			got = append(got, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	})
+	want := []string{"notes", "relay-" + p.Hash, "relay-" + strings.Repeat("b", 64), used, "sub/relay-old"}
+	slices.Sort(want)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("left are %q, %v, want %q", got, err, want)
+	}
+}
+
 func TestUploadThatCannotBeIsExplained(t *testing.T) {
 	p, err := relayFile()
 	if err != nil {
@@ -156,7 +210,7 @@ func TestWhatCannotRunIsNotStarted(t *testing.T) {
 
 // Machines that share a home may upload at the same moment.
 func TestUploadsHaveTemporaryNamesOfTheirOwn(t *testing.T) {
-	if uploadCommand("aa") == uploadCommand("aa") {
+	if one, other := uploadCommand("aa"), uploadCommand("aa"); one == other {
 		t.Error("two uploads write to the same temporary file")
 	}
 }

@@ -63,8 +63,8 @@ func addCompletions(above *cobra.Command) {
 	}
 }
 
-// completeHosts are targets and the Hosts of ssh's configuration, with the user that was
-// typed; what comes behind exec's -- is a command and its files.
+// completeHosts are targets, and the Hosts of ssh's configuration with the user
+// that was typed; what comes behind exec's -- is a command and its files.
 func completeHosts(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	// cobra adds a -- of its own, so ArgsLenAtDash does not tell.
 	if slices.Contains(os.Args[:len(os.Args)-1], "--") {

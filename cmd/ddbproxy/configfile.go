@@ -238,6 +238,10 @@ func (f *configFile) set(flags *pflag.FlagSet, flag *pflag.Flag, value any) erro
 			list[i] = f.resolve(list[i])
 		}
 	}
+	if text, ok := value.(string); ok && text == flag.Value.String() {
+		flag.Changed = true // "" may be what a flag cannot be set to
+		return nil
+	}
 	if _, ok := value.([]any); !ok {
 		return flags.Set(flag.Name, list[0])
 	}

@@ -244,7 +244,7 @@ func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 	if err != nil {
 		return s, err
 	}
-	profile, _, _ = strings.Cut(profile, ",")
+	profile, _, _ = strings.Cut(profile, ",") // DDBPROXY_PROFILE may be the list for connect
 	return s.as(profile)
 }
 

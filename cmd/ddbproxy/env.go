@@ -78,8 +78,7 @@ default of a person.`,
 	return cmd
 }
 
-// profileFlag chooses among the profiles of a running session. A list, as
-// DDBPROXY_PROFILE may be for connect, stands for its first.
+// profileFlag chooses among the profiles of a running session.
 func profileFlag(f *pflag.FlagSet, profile *string) {
 	f.StringVar(profile, "profile", "", "AWS `profile` to act for, where the session has several (default: its first)")
 }

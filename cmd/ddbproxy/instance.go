@@ -45,10 +45,6 @@ var (
 
 // Set implements pflag.Value.
 func (i *instance) Set(s string) error {
-	if s == "" { // a target of the configuration file has none, where others have one
-		*i = instance{}
-		return nil
-	}
 	id, user := s, ""
 	if at := strings.LastIndex(s, "@"); at >= 0 {
 		user, id = s[:at], s[at+1:]

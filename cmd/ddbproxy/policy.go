@@ -42,9 +42,11 @@ are left to the others. --endpoint-policy prints the policy of the endpoint
 itself.
 
 --check FILE says what existing policies let through: through the endpoint, from
-elsewhere, in the console, and for AWS services that act for their caller. Give
-it once for each policy that a user or role has. Policies with a Principal are
-taken for the endpoint's, and gate what comes through it. The words are
+elsewhere (the internet, or another VPC endpoint), in the console, and for AWS
+services that act for their caller. Without --table it tries a table for each
+ARN in the policies, and one of another name. Give --check once for each policy
+that a user or role has. Policies with a Principal are taken for the endpoint's,
+and gate what comes through it. The words are
 
   allowed      by a statement, and none denies it
   not allowed  no statement allows it
@@ -226,12 +228,12 @@ func printReport(w io.Writer, r policy.Report) error {
 	var depends []string
 	for calls := r.Calls; len(calls) > 0; {
 		first, same := calls[0], 1
-		for same < len(calls) && calls[same].Group == first.Group && calls[same].Resource == first.Resource {
+		for same < len(calls) && calls[same].Group == first.Group && calls[same].Subject == first.Subject {
 			same++
 		}
-		if s := subjectName(first.Resource); s != subject {
-			subject = s
-			fmt.Fprintf(&b, "\n%s\n", s)
+		if first.Subject != subject {
+			subject = first.Subject
+			fmt.Fprintf(&b, "\n%s\n", relay.Printable(subject, 200)) // out of the policy
 		}
 		differ := func(c policy.Call) bool { return c.Places != first.Places }
 		each := slices.ContainsFunc(calls[:same], differ)
@@ -256,17 +258,4 @@ func printReport(w io.Writer, r policy.Report) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// subjectName is what a report's lines are about. Names come out of the policy.
-func subjectName(arn string) string {
-	_, table, _ := strings.Cut(arn, ":table/")
-	table, _, _ = strings.Cut(table, "/")
-	switch table {
-	case policy.AnyTable:
-		return "any other table"
-	case "", "*":
-		return "no table"
-	}
-	return "table " + relay.Printable(table, 60)
 }

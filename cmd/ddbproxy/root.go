@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,7 +171,7 @@ Try it without an AWS account: ddbproxy demo`,
 			}
 			hint := "see ddbproxy --help"
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = "did you mean ddbproxy " + near[0] + "?"
+				hint = "did you mean ddbproxy " + cmp.Or(nearest(args[0], near), near[0]) + "?"
 			} else if strings.Contains(args[0], "@") {
 				hint = "did you mean ddbproxy connect " + args[0] + "?"
 			}

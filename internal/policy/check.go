@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,24 +14,34 @@ type Place int
 // The places.
 const (
 	Through   Place = iota // through the endpoint, as with ddbproxy
-	Elsewhere              // a tool on a laptop, over the internet
+	Elsewhere              // a tool on a laptop over the internet, or in another VPC
 	Console                // AWS's console in a browser, over the internet
 	Services               // an AWS service that acts for its caller
 	places
 )
 
-// Call is what becomes of an action in each place.
-type Call struct {
-	Group    string              `json:"group"` // what a person calls it
-	Action   string              `json:"action"`
-	Resource string              `json:"resource"`
-	Places   [places]Decision    `json:"-"`
-	Depends  []string            `json:"depends_on,omitempty"` // what an unknown depends on
-	ByName   map[string]Decision `json:"decisions"`
+// Decisions are those on one call from each place.
+type Decisions [places]Decision
+
+// MarshalJSON implements json.Marshaler.
+func (d Decisions) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Through   Decision `json:"through_endpoint"`
+		Elsewhere Decision `json:"elsewhere"`
+		Console   Decision `json:"console"`
+		Services  Decision `json:"aws_services"`
+	}{d[Through], d[Elsewhere], d[Console], d[Services]})
 }
 
-// PlaceNames are the places in JSON.
-var PlaceNames = [places]string{"through_endpoint", "elsewhere", "console", "aws_services"}
+// Call is what becomes of an action in each place.
+type Call struct {
+	Group    string    `json:"group"`   // what a person calls it
+	Subject  string    `json:"subject"` // as the policy has it, or "any other table"
+	Action   string    `json:"action"`
+	Resource string    `json:"resource"`
+	Places   Decisions `json:"decisions"`
+	Depends  []string  `json:"depends_on,omitempty"` // what an unknown depends on
+}
 
 // Report is what policies let through.
 type Report struct {
@@ -40,10 +52,16 @@ type Report struct {
 	Calls    []Call   `json:"calls"`
 }
 
-// context is what is known of a request from a place. Requests through an endpoint
-// have no aws:SourceIp, those over the internet have nothing else (IAM User Guide,
-// global condition context keys).
-func (s Scope) context(from Place) Context {
+// otherVPCE and otherVPC stand for all endpoints and VPCs that are not ours.
+const (
+	otherVPCE = "vpce-00000000000000000"
+	otherVPC  = "vpc-00000000000000000"
+)
+
+// context is what is known of a request that comes through an endpoint, or over the
+// internet if that is "". Only the one has aws:SourceVpce, and only the other
+// aws:SourceIp (IAM User Guide, global condition context keys).
+func (s Scope) context(from Place, vpce string) Context {
 	c := Context{
 		"aws:viaawsservice":         {"false"},
 		"aws:calledvia":             nil,
@@ -57,6 +75,7 @@ func (s Scope) context(from Place) Context {
 		"aws:sourceip":              {Some},
 		"aws:principalarn":          {Some},
 		"aws:principalaccount":      {Some},
+		"aws:resourceaccount":       {Some},
 		"aws:userid":                {Some},
 		"aws:currenttime":           {Some},
 		"aws:requestedregion":       {Some},
@@ -65,12 +84,17 @@ func (s Scope) context(from Place) Context {
 		c["aws:requestedregion"] = []string{s.Region}
 	}
 	if s.Account != "" {
-		c["aws:principalaccount"] = []string{s.Account}
+		c["aws:principalaccount"], c["aws:resourceaccount"] = []string{s.Account}, []string{s.Account}
+	}
+	if vpce != "" {
+		c["aws:sourcevpce"], c["aws:sourceip"] = []string{vpce}, nil
+		c["aws:sourcevpc"], c["aws:vpcsourceip"] = []string{Some}, []string{Some}
 	}
 	switch from {
-	case Through:
-		c["aws:sourcevpce"] = s.VPCEs[:1]
-		c["aws:sourcevpc"], c["aws:vpcsourceip"], c["aws:sourceip"] = []string{Some}, []string{Some}, nil
+	case Elsewhere:
+		if vpce != "" {
+			c["aws:sourcevpc"] = []string{otherVPC}
+		}
 	case Console: // it works with temporary credentials only
 		c["aws:tokenissuetime"] = []string{Some}
 	case Services:
@@ -83,126 +107,188 @@ func (s Scope) context(from Place) Context {
 	return c
 }
 
-// groups are the actions that are tried, with the end of the ARN behind a table's.
+// groups are the actions of the Service Authorization Reference, with the end of the
+// ARN behind a table's.
 var groups = []struct{ name, suffix, actions string }{
 	{"read items", "", "GetItem BatchGetItem Query Scan ConditionCheckItem PartiQLSelect"},
 	{"read an index", "/index/any", "Query Scan PartiQLSelect"},
 	{"write items", "", "PutItem UpdateItem DeleteItem BatchWriteItem PartiQLInsert PartiQLUpdate PartiQLDelete"},
-	{"describe the table", "", "DescribeTable DescribeTimeToLive DescribeContinuousBackups ListTagsOfResource"},
-	{"change the table", "", "CreateTable UpdateTable DeleteTable UpdateTimeToLive UpdateContinuousBackups TagResource"},
+	{"describe the table", "", "DescribeTable DescribeTimeToLive DescribeContinuousBackups DescribeContributorInsights " +
+		"DescribeKinesisStreamingDestination DescribeTableReplicaAutoScaling GetResourcePolicy ListTagsOfResource"},
+	{"change the table", "", "CreateTable UpdateTable DeleteTable UpdateTimeToLive UpdateContinuousBackups UpdateContributorInsights " +
+		"CreateTableReplica DeleteTableReplica UpdateTableReplicaAutoScaling EnableKinesisStreamingDestination " +
+		"DisableKinesisStreamingDestination UpdateKinesisStreamingDestination PutResourcePolicy DeleteResourcePolicy TagResource UntagResource"},
+	{"copy the table", "", "CreateBackup ExportTableToPointInTime ImportTable RestoreTableToPointInTime StartAwsBackupJob"},
+	{"restore a backup", "/backup/any", "RestoreTableFromBackup RestoreTableFromAwsBackup DescribeBackup DeleteBackup"},
 	{"read its stream", "/stream/any", "DescribeStream GetShardIterator GetRecords"},
 }
+
+// listActions are about no table.
+const listActions = "ListTables ListStreams ListBackups ListExports ListImports ListContributorInsights ListGlobalTables DescribeLimits"
 
 // AnyTable is the name that stands for tables which no policy names.
 const AnyTable = "any-other"
 
+// NoTable is the subject of calls that are about no table.
+const NoTable = "no table"
+
 // Check tries DynamoDB's calls on each table from each place. The identity policies
 // are all that a user or role has; those of the endpoint gate what comes through it.
-// Without tables in s it tries those that the policies name, and one they do not.
+// Without tables in s it tries one for each ARN that the policies have, wildcards
+// filled in, and one that they do not have.
 func Check(identity, ofEndpoint []*Policy, s Scope) Report {
 	r := Report{VPCE: s.VPCEs[0], Problems: []string{}}
-	contexts := [places]Context{}
-	for from := range places {
-		contexts[from] = s.context(from)
-	}
-	try := func(group, action, resource string) {
-		c := Call{Group: group, Action: "dynamodb:" + action, Resource: resource, ByName: map[string]Decision{}}
-		for from := range places {
-			request := Request{c.Action, resource, contexts[from]}
-			result := Decide(identity, request)
-			if from == Through && len(ofEndpoint) > 0 {
-				result = both(result, Decide(ofEndpoint, request))
-			}
-			// AWS does not ask anybody about this call on its public endpoints.
-			if action == "DescribeEndpoints" && (from == Elsewhere || from == Console) {
-				result = Result{Decision: Allowed}
-			}
-			c.Places[from], c.ByName[PlaceNames[from]] = result.Decision, result.Decision
+	try := func(group, subject, action, resource string) {
+		c := Call{Group: group, Subject: subject, Action: "dynamodb:" + action, Resource: resource}
+		decide := func(policies []*Policy, from Place, vpce string) Decision {
+			result := Decide(policies, Request{c.Action, resource, s.context(from, vpce)})
 			c.Depends = append(c.Depends, result.Depends...)
+			return result.Decision
+		}
+		c.Places = Decisions{
+			Through:   decide(identity, Through, s.VPCEs[0]),
+			Elsewhere: max(decide(identity, Elsewhere, ""), decide(identity, Elsewhere, otherVPCE)),
+			Console:   decide(identity, Console, ""),
+			Services:  decide(identity, Services, ""),
+		}
+		if len(ofEndpoint) > 0 {
+			c.Places[Through] = min(c.Places[Through], decide(ofEndpoint, Through, s.VPCEs[0]))
+		}
+		if action == "DescribeEndpoints" { // AWS asks nobody about it on its public endpoints
+			c.Places[Elsewhere], c.Places[Console] = Allowed, Allowed
 		}
 		slices.Sort(c.Depends)
 		c.Depends = slices.Compact(c.Depends)
 		r.Calls = append(r.Calls, c)
 	}
-	tables := s.Tables
-	if len(tables) == 0 {
-		tables = append(named(slices.Concat(identity, ofEndpoint)), AnyTable)
-	}
-	concrete := s
-	for _, t := range []struct {
-		part *string
-		any  string
-	}{{&concrete.Region, "us-east-1"}, {&concrete.Account, "123456789012"}} {
-		if *t.part == "" {
-			*t.part = t.any
-		}
-	}
-	for _, t := range tables {
-		arn := concrete.fill(concrete.TableARN(t))
+	all := slices.Concat(identity, ofEndpoint)
+	subjects, missed := s.subjects(all)
+	more := otherActions(all)
+	for _, t := range subjects {
 		for _, g := range groups {
 			for action := range strings.FieldsSeq(g.actions) {
-				try(g.name, action, arn+g.suffix)
+				try(g.name, t.name, action, t.arn+g.suffix)
 			}
 		}
+		for _, action := range more {
+			try("other calls", t.name, action, t.arn)
+		}
 	}
-	try("list tables", "ListTables", concrete.TableARN("*")) // as AWS's own refusals name it
-	try("describe endpoints", "DescribeEndpoints", "*")
-	r.Problems = append(r.Problems, r.problems()...)
+	// AWS's own refusals name this resource for lists.
+	lists := fill(Scope{Region: s.Region, Account: s.Account}.TableARN(""), s) + "*"
+	for action := range strings.FieldsSeq(listActions) {
+		try("list", NoTable, action, lists)
+	}
+	try("describe endpoints", NoTable, "DescribeEndpoints", "*")
+	r.problems()
+	for _, arn := range missed {
+		r.Problems = append(r.Problems, "not tried: Resource "+arn)
+	}
 	return r
 }
 
-// both is what two gates in a row let through.
-func both(a, b Result) Result {
-	switch {
-	case a.Decision == Denied || b.Decision == Denied:
-		return Result{Decision: Denied}
-	case a.Decision == NotAllowed || b.Decision == NotAllowed:
-		return Result{Decision: NotAllowed}
-	case a.Decision == Allowed && b.Decision == Allowed:
-		return a
-	}
-	return Result{Unknown, append(a.Depends, b.Depends...)}
-}
+// subject is a table that is tried.
+type subject struct{ name, arn string }
 
-// named are the tables that policies name without wildcards in the name.
-func named(policies []*Policy) (arns []string) {
+// subjects are the tables to try, and ARNs in the policies for which no table was
+// found.
+func (s Scope) subjects(policies []*Policy) (all []subject, missed []string) {
+	add := func(name, arn string) {
+		if !slices.ContainsFunc(all, func(other subject) bool { return other.arn == arn }) {
+			all = append(all, subject{name, arn})
+		}
+	}
+	for _, t := range s.Tables {
+		add("table "+t, fill(s.TableARN(t), s))
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
 	for _, p := range policies {
-		for _, s := range p.Statements {
-			for _, arn := range slices.Concat(s.Resource, s.NotResource) {
-				parts := strings.SplitN(arn, ":", 6)
-				if len(parts) < 6 || !wildcard(parts[2], "dynamodb") {
-					continue
+		for _, st := range p.Statements {
+			for _, pattern := range slices.Concat(st.Resource, st.NotResource) {
+				parts := strings.SplitN(pattern, ":", 6)
+				if parts[0] != "arn" || len(parts) > 2 && !wildcard(parts[2], "dynamodb") {
+					continue // another service's, or any
 				}
-				table, ok := strings.CutPrefix(parts[5], "table/")
+				for len(parts) < 6 {
+					parts = append(parts, "*")
+				}
+				table, isTable := strings.CutPrefix(parts[5], "table/")
 				table, _, _ = strings.Cut(table, "/")
-				parts[5] = "table/" + table
-				if arn = strings.Join(parts, ":"); ok && table != "" && !strings.ContainsAny(table, "*?$") && !slices.Contains(arns, arn) {
-					arns = append(arns, arn)
+				name := strings.Join(parts[:5], ":") + ":table/" + table
+				arn := fill(name, s)
+				// A pattern may end behind the table's name, and variables match nothing
+				// for certain.
+				tried := isTable || arnMatches(pattern, arn) || strings.Contains(pattern, "${")
+				if !tried && st.Effect == EffectAllow {
+					missed = append(missed, pattern)
+				}
+				if tried {
+					add(name, arn)
 				}
 			}
 		}
 	}
-	return arns
+	add("any other table", fill(s.TableARN(AnyTable), s))
+	slices.Sort(missed)
+	return all, slices.Compact(missed)
 }
 
+var variable = regexp.MustCompile(`\$\{[^}]*\}`)
+
 // fill puts something definite in the place of an ARN's wildcards.
-func (s Scope) fill(arn string) string {
+func fill(arn string, s Scope) string {
+	if s.Region == "" {
+		s.Region = "us-east-1"
+	}
+	if s.Account == "" {
+		s.Account = "123456789012"
+	}
 	parts := strings.SplitN(arn, ":", 6)
 	for i, definite := range []string{"arn", partition(s.Region), "dynamodb", s.Region, s.Account} {
 		if i < len(parts) && strings.ContainsAny(parts[i], "*?$") {
 			parts[i] = definite
 		}
 	}
+	last := len(parts) - 1
+	parts[last] = variable.ReplaceAllString(parts[last], AnyTable)
+	parts[last] = strings.NewReplacer("*", AnyTable, "?", "x").Replace(parts[last])
 	return strings.Join(parts, ":")
 }
 
-func (r *Report) problems() (all []string) {
+// otherActions are those that policies name beyond ours, wildcards filled in; they
+// may be newer than this program.
+func otherActions(policies []*Policy) (all []string) {
+	ours := strings.Fields(listActions + " DescribeEndpoints")
+	for _, g := range groups {
+		ours = append(ours, strings.Fields(g.actions)...)
+	}
+	known := func(pattern string) bool {
+		return slices.ContainsFunc(ours, func(action string) bool { return wildcard(pattern, "dynamodb:"+strings.ToLower(action)) })
+	}
+	for _, p := range policies {
+		for _, s := range p.Statements {
+			for _, pattern := range slices.Concat(s.Action, s.NotAction) {
+				service, action, _ := strings.Cut(pattern, ":")
+				if wildcard(strings.ToLower(service), "dynamodb") && !known(strings.ToLower(pattern)) {
+					all = append(all, strings.NewReplacer("*", "Any", "?", "X").Replace(action))
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// problems tells what is not as it should be.
+func (r *Report) problems() {
 	through := false
 	for _, c := range r.Calls {
 		through = through || c.Places[Through] == Allowed
 	}
 	if !through {
-		all = append(all, "nothing is certainly allowed through the endpoint")
+		r.Problems = append(r.Problems, "nothing is certainly allowed through the endpoint")
 	}
 	for _, in := range []struct {
 		place    Place
@@ -224,10 +310,9 @@ func (r *Report) problems() (all []string) {
 			actions = append(actions[:3], fmt.Sprintf("and %d more", n-3))
 		}
 		if len(actions) > 0 {
-			all = append(all, in.problem+": "+strings.Join(actions, ", "))
+			r.Problems = append(r.Problems, in.problem+": "+strings.Join(actions, ", "))
 		}
 	}
-	return all
 }
 
 // Endpoints are the ids that conditions on aws:SourceVpce have.

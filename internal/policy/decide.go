@@ -22,19 +22,19 @@ type Context map[string][]string
 // Some stands for a value that is there and not known.
 const Some = "\x00"
 
-// Decision is what becomes of a request.
+// Decision is what becomes of a request. A greater one lets more through.
 type Decision int
 
 // The decisions.
 const (
-	NotAllowed Decision = iota // no statement allows it (an implicit deny)
-	Denied                     // a statement denies it, whatever others allow
+	Denied     Decision = iota // a statement denies it, whatever others allow
+	NotAllowed                 // no statement allows it (an implicit deny)
 	Unknown                    // it depends on what is not known here
 	Allowed
 )
 
 func (d Decision) String() string {
-	return [...]string{"not allowed", "denied", "unknown", "allowed"}[d]
+	return [...]string{"denied", "not allowed", "unknown", "allowed"}[d]
 }
 
 // MarshalText implements encoding.TextMarshaler.

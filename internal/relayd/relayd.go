@@ -64,7 +64,8 @@ type Program struct {
 }
 
 // Run runs the program with these arguments (without its name) and returns its
-// exit code: 0 done, 1 the client did not speak the protocol, 2 wrong usage.
+// exit code: 0 done, 1 no syslog or a client that did not speak the protocol,
+// 2 wrong usage or policy.
 func (p Program) Run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("ddbproxy-relay", flag.ContinueOnError)
 	flags.SetOutput(p.Stderr)
@@ -96,35 +97,38 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	case *check != "":
 		return p.check(*check)
 	}
-	prefixes, err := parsePrefixes(list(*within))
-	if err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: -prefixes: %v\n", err)
-		return 2
+	given := rules{
+		allow: endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
+		audit: *audit,
+	}
+	given.addresses.Private = *private
+	var err error
+	if given.addresses.Prefixes, err = parsePrefixes(list(*within)); err != nil {
+		return p.fail(2, fmt.Errorf("-prefixes: %w", err))
 	}
 	policies, err := loadPolicies(p.Policy, *named)
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-		return 2
-	}
-	given := rules{
-		allow:     endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
-		addresses: endpoint.Addresses{Prefixes: prefixes, Private: *private},
-		audit:     *audit,
+		return p.fail(2, err)
 	}
 	if *vpce == "" { // then the files decide
 		for _, r := range policies {
 			given.allow.VPCE = append(given.allow.VPCE, r.allow.VPCE...)
 		}
 	}
-	all := append(policies, given)
-	gate := p.gate(all)
-	ctx, end := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer end()
-	if gate.lifetime > 0 {
-		work.Go(func() { gate.expire(ctx, end) })
+	if err := p.relay(ctx, append(policies, given)); err != nil {
+		return p.fail(1, err)
 	}
+	return 0
+}
+
+func (p Program) fail(code int, err error) int {
+	fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
+	return code
+}
+
+// relay serves under these rules until the client leaves.
+func (p Program) relay(ctx context.Context, all []rules) error {
+	gate := p.gate(all)
 	server := &relay.Server{
 		Allow:   func(target string) error { return allowed(all, target) },
 		Dial:    gate.DialContext,
@@ -134,18 +138,21 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
 		w := p.Audit
 		if w == nil {
+			var err error
 			if w, err = openSyslog(); err != nil {
-				fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-				return 1
+				return err
 			}
 		}
 		server.Audit = newAuditor(w, server.Logger).write
 	}
-	if err := p.serve(ctx, server); err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-		return 1
+	ctx, end := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer end()
+	if gate.lifetime > 0 {
+		work.Go(func() { gate.expire(ctx, end) })
 	}
-	return 0
+	return p.serve(ctx, server)
 }
 
 // gate dials as all rules have it.
@@ -189,23 +196,19 @@ func (p Program) serve(ctx context.Context, server *relay.Server) error {
 func (p Program) check(want string) int {
 	self, err := os.Executable()
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-		return 1
+		return p.fail(1, err)
 	}
 	f, err := os.Open(self)
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-		return 1
+		return p.fail(1, err)
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: %v\n", err)
-		return 1
+		return p.fail(1, err)
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != want {
-		fmt.Fprintf(p.Stderr, "ddbproxy-relay: the upload is damaged: its SHA-256 is %s, not %s\n", got, want)
-		return 1
+		return p.fail(1, fmt.Errorf("the upload is damaged: its SHA-256 is %s, not %s", got, want))
 	}
 	return 0
 }

@@ -62,7 +62,7 @@ func terraform(t *testing.T, o options) ([]resource, map[string]string) {
 	m.context = &hcl.EvalContext{
 		Functions: map[string]function.Function{
 			"jsonencode": stdlib.JSONEncodeFunc, "concat": stdlib.ConcatFunc, "join": stdlib.JoinFunc,
-			"contains": stdlib.ContainsFunc, "one": oneOf, "toset": toSet,
+			"contains": stdlib.ContainsFunc, "length": stdlib.LengthFunc, "one": oneOf, "toset": toSet,
 		},
 		Variables: map[string]cty.Value{"data": fakeData()},
 	}

@@ -16,7 +16,7 @@ variable "subnet_id" {
 
   validation {
     condition     = (var.vpc_id == "") == (var.subnet_id == "")
-    error_message = "vpc_id needs subnet_id and route_table_ids, and they need it."
+    error_message = "vpc_id needs subnet_id, which needs it."
   }
 }
 
@@ -24,6 +24,11 @@ variable "route_table_ids" {
   description = "Route tables of the existing VPC that get the endpoint's route; the one of the bastion's subnet has to be among them"
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = (var.vpc_id == "") == (length(var.route_table_ids) == 0)
+    error_message = "vpc_id needs route_table_ids, which need it."
+  }
 }
 
 variable "vpc_cidr" {
