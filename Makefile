@@ -28,7 +28,7 @@ man:
 	SOURCE_DATE_EPOCH=$(DATE) DDBPROXY_MAN_DIR=$(CURDIR)/bin/man go test -count 1 -run '^TestManPages$$' ./cmd/ddbproxy
 
 # What is published of this commit, into dist/: archives, packages, bills of
-# materials, checksums. 4 minutes.
+# materials, checksums. 7 minutes the first time (two cores).
 release: relays
 	go run ./scripts/release -version '$(VERSION)' -date $(DATE) -ldflags '$(LDFLAGS)'
 

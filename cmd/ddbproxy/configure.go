@@ -137,7 +137,7 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	if err != nil {
 		session = sessionInfo{URL: "http://localhost:" + port}
 	}
-	p.url = session.URL
+	p.url = session.plainURL() // the profile would need ca_bundle for https
 	for _, region := range []string{session.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")} {
 		if p.region == "" {
 			p.region = region

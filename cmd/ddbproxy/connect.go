@@ -25,6 +25,7 @@ type connectOptions struct {
 	listen       []string
 	listenNames  []string
 	anywhere     bool
+	tls          bool
 	regions      []string
 	profiles     []string // the first is the default
 	endpoint     string
@@ -76,6 +77,12 @@ hands. A section "Host i-*" of ~/.ssh/config applies to it, ProxyJump and
 ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
+With --tls the port serves https too, for tools that insist on it, by a
+certificate for localhost, 127.0.0.1 and ::1. Its authority is made once for
+this user and can vouch for nothing else; it is put into no trust store.
+ddbproxy env and exec set AWS_CA_BUNDLE to a file with it and the authorities
+trusted before.
+
 Every flag can also be given as an environment variable: DDBPROXY_REGION for
 --region, DDBPROXY_CA_BUNDLE for --ca-bundle, and so on; or in a file, which can
 also name TARGETs: a bastion or several with their settings. See ddbproxy config
@@ -126,6 +133,7 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
 	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
+	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -281,13 +289,16 @@ func greet(c *console, s *session, detached bool) {
 	}
 	c.tell("%s", s.url)
 	if s.identity == "" {
-		c.say("\nNothing can be signed without AWS credentials: set them up, and go on. A client\nwith credentials of its own can use HTTPS_PROXY=%s", s.url)
+		c.say("\nNothing can be signed without AWS credentials: set them up, and go on. A client\nwith credentials of its own can use HTTPS_PROXY=%s", s.info().plainURL())
 	} else {
 		c.say("ddbproxy: signing as %s", s.identity)
-		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.url)
+		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.info().plainURL())
 	}
 	if s.control != nil {
 		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
+	}
+	if s.ca != nil {
+		c.say("\nhttps needs clients that trust %s: ddbproxy env sets AWS_CA_BUNDLE,\nNODE_EXTRA_CA_CERTS or curl --cacert can name the file. It is in no trust store; to\nput it there yourself:\n\n  %s", s.ca.file, trustCommand(s.ca.file))
 	}
 	if !detached {
 		c.say("\nCtrl-C ends it.")

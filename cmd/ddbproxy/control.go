@@ -24,6 +24,7 @@ type sessionInfo struct {
 	Endpoint string `json:"endpoint"` // DynamoDB's name there
 	KeyID    string `json:"access_key_id"`
 	Secret   string `json:"secret_access_key"`
+	CABundle string `json:"ca_bundle,omitempty"` // file of authorities for clients of https
 	// Keys are those of all profiles, the one above first.
 	Keys []profileKey `json:"keys"`
 }
@@ -58,6 +59,9 @@ func (s sessionInfo) as(profile string) (sessionInfo, error) {
 	}
 	return s, usageError(hint, "--profile %s: the session at %s does not sign with it", profile, s.URL)
 }
+
+// plainURL is the URL without TLS, which every session serves.
+func (s sessionInfo) plainURL() string { return "http" + strings.TrimPrefix(s.URL[len("http"):], "s") }
 
 // port is the local one.
 func (s sessionInfo) port() string { return s.URL[strings.LastIndex(s.URL, ":")+1:] }

@@ -91,7 +91,7 @@ type variable struct{ name, value string }
 // keys in the environment. SDKs refuse a custom endpoint with FIPS or dual stack,
 // which the default profile may ask for too: false overrules it.
 func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
-	return []variable{
+	set = []variable{
 		{"AWS_ENDPOINT_URL_DYNAMODB", s.URL},
 		{"AWS_ENDPOINT_URL_DYNAMODB_STREAMS", s.URL},
 		{"AWS_REGION", s.Region},
@@ -100,12 +100,17 @@ func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 		{"AWS_SECRET_ACCESS_KEY", s.Secret},
 		{"AWS_USE_FIPS_ENDPOINT", "false"},
 		{"AWS_USE_DUALSTACK_ENDPOINT", "false"},
-	}, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
+	}
+	if s.CABundle != "" {
+		set = append(set, variable{"AWS_CA_BUNDLE", s.CABundle})
+	}
+	return set, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
 }
 
 // proxyEnv has the tools' own requests pass through the session.
 func (s sessionInfo) proxyEnv() (set []variable, unset []string) {
-	return []variable{{"HTTPS_PROXY", s.URL}, {"https_proxy", s.URL}, {"NO_PROXY", ""}, {"no_proxy", ""}},
+	url := s.plainURL()
+	return []variable{{"HTTPS_PROXY", url}, {"https_proxy", url}, {"NO_PROXY", ""}, {"no_proxy", ""}},
 		[]string{"AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"}
 }
 

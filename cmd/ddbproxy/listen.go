@@ -3,12 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 )
 
@@ -94,52 +92,6 @@ func listenOne(addr string, anywhere bool) (net.Listener, error) {
 type inUse struct{ error }
 
 func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
-
-// sniffing notices clients that speak TLS to the plain port: their own error
-// would not tell what is wrong.
-type sniffing struct {
-	net.Listener
-	log *slog.Logger
-}
-
-func (s *sniffing) Accept() (net.Conn, error) {
-	c, err := s.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &sniffedConn{Conn: c, log: s.log}, nil
-}
-
-type sniffedConn struct {
-	net.Conn
-	log  *slog.Logger
-	once sync.Once
-}
-
-// tlsAlert is a fatal handshake_failure (RFC 8446, section 6).
-var tlsAlert = []byte{21, 3, 1, 0, 2, 2, 40}
-
-var errTLS = errors.New("a client spoke TLS")
-
-func (c *sniffedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.once.Do(func() {
-		if n > 0 && p[0] == 22 { // a TLS handshake record
-			c.log.Warn("a client spoke TLS to the plain port: its endpoint URL should begin with http://", "client", c.RemoteAddr().String())
-			c.Conn.Write(tlsAlert)
-			n, err = 0, errTLS
-		}
-	})
-	return n, err
-}
-
-// CloseWrite lets net/http and proxy mode end one direction.
-func (c *sniffedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
 
 // checkNames refuses what cannot be in a Host header.
 func checkNames(names []string) error {

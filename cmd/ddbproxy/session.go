@@ -39,6 +39,8 @@ type session struct {
 	control   *control
 	serving   sync.WaitGroup
 	url       string
+	ca        *localCA      // of https; nil: plain HTTP alone
+	caBundle  string        // for AWS_CA_BUNDLE of clients
 	end       func()        // has connect end it; nil where it ends with a command
 	endpoint  string        // DynamoDB's default endpoint
 	reached   time.Duration // how long it took to have TLS with it; 0: not yet
@@ -97,6 +99,12 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted", "listen", strings.Join(addrs, " "))
 	}
 	s := &session{url: endpointURL(listeners), end: o.end}
+	if o.tls {
+		if err := s.useTLS(settings.caBundle, log); err != nil {
+			closeAll()
+			return nil, err
+		}
+	}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
@@ -231,7 +239,7 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	info := sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret}
+	info := sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret, CABundle: s.caBundle}
 	first := proxy.Identity{SessionKey: s.proxy.SessionKey, Profile: s.proxy.Profile}
 	for _, who := range append([]proxy.Identity{first}, s.proxy.Others...) {
 		info.Keys = append(info.Keys, profileKey{who.Profile, who.SessionKey.ID, who.SessionKey.Secret})
@@ -252,7 +260,7 @@ func (s *session) serve(listeners []net.Listener, log *slog.Logger) {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	for _, l := range listeners {
-		s.serving.Go(func() { s.server.Serve(&sniffing{l, log}) })
+		s.serving.Go(func() { s.server.Serve(&sniffing{l, s.ca, log}) })
 	}
 }
 

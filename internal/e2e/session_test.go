@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,7 +69,11 @@ func (r *rig) connectTo(env []string, args ...string) *session {
 	}()
 	select {
 	case line := <-first:
-		if got, want := line, localURL+"\n"; got != want {
+		want := localURL + "\n"
+		if slices.Contains(args, "--tls") {
+			want = strings.Replace(want, "http:", "https:", 1)
+		}
+		if got := line; got != want {
 			<-s.ended
 			r.tb.Fatalf("connect printed %q, want %q; exit code %d\n%s", got, want, s.cmd.ProcessState.ExitCode(), s.stderr)
 		}

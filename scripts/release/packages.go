@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,10 +17,44 @@ const (
 	cyclonedx = "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0"
 )
 
-// bill writes a CycloneDX bill of materials of what Go says is in a program.
+// bill writes a CycloneDX bill of materials of what Go says is in a program. The
+// tool's time is replaced by the commit's, and its own hashes, which depend on
+// where it was built, are left out.
 func (r *release) bill(t target) error {
-	return command(nil, "go", "run", cyclonedx, "bin", "-json", "-noserial", "-version", r.version,
-		"-output", r.file(t, ".cdx.json"), r.program(t))
+	name := r.file(t, ".cdx.json")
+	if err := command(nil, "go", "run", cyclonedx, "bin", "-json", "-noserial", "-std", "-version", r.version,
+		"-output", name, r.program(t)); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if text, err = settled(text, r.at); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return os.WriteFile(name, text, 0o644)
+}
+
+// settled is a bill of materials without what differs between two runs.
+func settled(bill []byte, at time.Time) ([]byte, error) {
+	var all map[string]any
+	if err := json.Unmarshal(bill, &all); err != nil {
+		return nil, err
+	}
+	metadata, ok := all["metadata"].(map[string]any)
+	if !ok {
+		return nil, errors.New("the bill of materials has no metadata")
+	}
+	metadata["timestamp"] = at.UTC().Format(time.RFC3339)
+	tools, _ := metadata["tools"].([]any)
+	for _, tool := range tools {
+		if tool, ok := tool.(map[string]any); ok {
+			delete(tool, "hashes")
+		}
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	return append(text, '\n'), err
 }
 
 // packages makes a .deb and an .rpm of what runs on Linux, as

@@ -166,3 +166,23 @@ func TestChecksums(t *testing.T) {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
+
+func TestSettledBill(t *testing.T) {
+	bill := func(at, hash string) []byte {
+		return []byte(`{"components":[{"hashes":["stays"]}],"metadata":{"timestamp":"` + at + `","tools":[{"name":"x","hashes":["` + hash + `"]}]}}`)
+	}
+	a, err := settled(bill("2026-11-25T23:57:17Z", "1"), commitTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := settled(bill("2026-11-25T23:57:20Z", "2"), commitTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a, b) || !bytes.Contains(a, []byte("2026-11-25T20:30:00Z")) || !bytes.Contains(a, []byte("stays")) {
+		t.Errorf("%s and %s, want the same with the commit's time", a, b)
+	}
+	if _, err := settled([]byte(`{}`), commitTime); err == nil {
+		t.Error("a bill without metadata was taken")
+	}
+}
