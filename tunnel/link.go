@@ -85,10 +85,11 @@ func (l *link) look(f *flow, n int) {
 	}
 }
 
-// measured takes one more measurement of the round trip into account, as TCP
-// does (RFC 6298, section 2).
+// measured takes one more measurement of the round trip into account: a longer one
+// as TCP does (RFC 6298, section 2), a shorter one at once. What exceeds the
+// distance is a busy machine's doing, such as the first is often measured by.
 func (l *link) measured(d time.Duration) {
-	if old := time.Duration(l.rtt.Load()); old > 0 {
+	if old := time.Duration(l.rtt.Load()); old > 0 && d > old {
 		d = old + (d-old)/8
 	}
 	l.rtt.Store(int64(max(d, 1)))
