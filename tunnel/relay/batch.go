@@ -8,11 +8,11 @@ import (
 // maxBatch bounds what waits to be written.
 const maxBatch = 256 << 10
 
-// batch writes what was written meanwhile in one piece. HTTP/2 writes each frame
+// batch is a stream that writes what was written meanwhile in one piece. HTTP/2 writes each frame
 // by itself, and each would be an ssh packet, a system call and a TCP segment here
 // and as much again on the bastion.
 type batch struct {
-	w io.Writer
+	io.ReadWriteCloser
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -22,8 +22,8 @@ type batch struct {
 	err     error
 }
 
-func newBatch(w io.Writer) *batch {
-	b := &batch{w: w}
+func newBatch(rw io.ReadWriteCloser) *batch {
+	b := &batch{ReadWriteCloser: rw}
 	b.changed.L = &b.mu
 	return b
 }
@@ -47,7 +47,7 @@ func (b *batch) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// run writes until close or an error.
+// run writes until Close or an error.
 func (b *batch) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,7 +61,7 @@ func (b *batch) run() {
 		piece := b.pending
 		b.pending = b.free[:0]
 		b.mu.Unlock()
-		_, err := b.w.Write(piece)
+		_, err := b.ReadWriteCloser.Write(piece)
 		b.mu.Lock()
 		b.free = piece
 		b.err = err
@@ -72,9 +72,11 @@ func (b *batch) run() {
 	}
 }
 
-func (b *batch) close() {
+// Close drops what is not written yet.
+func (b *batch) Close() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.closed = true
 	b.changed.Broadcast()
+	b.mu.Unlock()
+	return b.ReadWriteCloser.Close()
 }

@@ -83,8 +83,8 @@ func (e *HelloError) Unwrap() error { return e.Err }
 // owns rw from here on, and closes it on error too.
 func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Client, error) {
 	br := bufio.NewReaderSize(rw, helloBuffer)
-	c := &Client{conn: newPipeConn(br, rw)}
-	c.conn.out = newBatch(rw)
+	out := newBatch(rw)
+	c := &Client{conn: newPipeConn(br, out)}
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 
@@ -100,7 +100,7 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 		return nil, &HelloError{Relay: relay, Said: noise, Err: err}
 	}
 	c.Relay = relay
-	c.open.Go(c.conn.out.run) // ends with conn
+	c.open.Go(out.run) // ends with conn
 
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)

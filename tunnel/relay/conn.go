@@ -16,7 +16,6 @@ type pipeConn struct {
 	rw   io.ReadWriteCloser
 	once sync.Once
 	done chan struct{} // closed by Close
-	out  *batch        // nil: written at once
 
 	heard atomic.Int64 // when bytes last came in, in Unix nanoseconds
 }
@@ -43,20 +42,12 @@ func (c *pipeConn) quiet() time.Duration {
 	return time.Duration(time.Now().UnixNano() - c.heard.Load())
 }
 
-func (c *pipeConn) Write(p []byte) (int, error) {
-	if c.out != nil {
-		return c.out.Write(p)
-	}
-	return c.rw.Write(p)
-}
+func (c *pipeConn) Write(p []byte) (int, error) { return c.rw.Write(p) }
 
 func (c *pipeConn) Close() error {
 	var err error
 	c.once.Do(func() {
 		close(c.done)
-		if c.out != nil {
-			c.out.close()
-		}
 		err = c.rw.Close()
 	})
 	return err
