@@ -25,7 +25,7 @@ type Outcome string
 
 // The outcomes of a Check.
 const (
-	OK      Outcome = "ok"
+	OK      Outcome = "ok" // nothing stands in the way
 	Failed  Outcome = "failed"
 	Skipped Outcome = "skipped"
 )
@@ -77,6 +77,7 @@ func Skip(format string, args ...any) Finding {
 // Result is a Finding with the check that it is of.
 type Result struct {
 	ID      string  `json:"id"`
+	Bastion string  `json:"bastion,omitempty"` // as it was named, of a check that is about one
 	Section Section `json:"section"`
 	Title   string  `json:"title"`
 	Finding
@@ -84,20 +85,32 @@ type Result struct {
 	Duration float64 `json:"duration_ms"`
 }
 
-// Run makes the checks in order, tells each of its Result, and returns them all.
-// When ctx ends, the rest is skipped.
-func Run(ctx context.Context, checks []Check, f *Facts, each func(Result)) []Result {
-	var results []Result
+// Checklist makes checks and keeps what they found.
+type Checklist struct {
+	Results []Result
+	// Each, where it is set, is told of every Result when it is there.
+	Each func(Result)
+}
+
+// Run makes the checks in order. When ctx ends, the rest is skipped. It may be
+// called again with further checks, and for each bastion with facts of its own.
+func (l *Checklist) Run(ctx context.Context, checks []Check, f *Facts) {
 	for _, c := range checks {
 		start := time.Now()
-		r := Result{ID: c.ID, Section: c.Section, Title: c.Title, Finding: c.look(ctx, f, results)}
+		r := Result{ID: c.ID, Bastion: f.Bastion, Section: c.Section, Title: c.Title, Finding: c.look(ctx, f, l.Results)}
 		r.Duration = float64(time.Since(start).Round(100*time.Microsecond)) / float64(time.Millisecond)
-		results = append(results, r)
-		if each != nil {
-			each(r)
+		l.Results = append(l.Results, r)
+		if l.Each != nil {
+			l.Each(r)
 		}
 	}
-	return results
+}
+
+// Run makes one list of checks; each may be nil.
+func Run(ctx context.Context, checks []Check, f *Facts, each func(Result)) []Result {
+	l := Checklist{Each: each}
+	l.Run(ctx, checks, f)
+	return l.Results
 }
 
 // look is the finding of c after those of the checks before it.
@@ -106,7 +119,7 @@ func (c Check) look(ctx context.Context, f *Facts, before []Result) Finding {
 		return Skip("interrupted")
 	}
 	for _, id := range c.Needs {
-		i := slices.IndexFunc(before, func(r Result) bool { return r.ID == id })
+		i := slices.IndexFunc(before, func(r Result) bool { return r.ID == id && (r.Bastion == "" || r.Bastion == f.Bastion) })
 		if i >= 0 && before[i].Outcome != OK {
 			return Skip("it needs %s: %s, which %s", before[i].Section, before[i].Title, map[Outcome]string{Failed: "failed", Skipped: "was skipped"}[before[i].Outcome])
 		}

@@ -56,6 +56,41 @@ AWS
 	}
 }
 
+// What failed for one bastion is no matter of another's.
+func TestEachBastionHasItsOwn(t *testing.T) {
+	var out bytes.Buffer
+	l := Checklist{Each: (&Printer{W: &out}).Print}
+	well := func(context.Context, *Facts) Finding { return Well("well") }
+	l.Run(context.Background(), []Check{{ID: "laptop.a", Section: Laptop, Title: "a", Run: well}}, new(Facts))
+	for _, bastion := range []string{"one", "two"} {
+		l.Run(context.Background(), []Check{
+			{ID: "ssh.b", Section: SSH, Title: "b", Needs: []string{"laptop.a"}, Run: func(_ context.Context, f *Facts) Finding {
+				if f.Bastion == "one" {
+					return Bad("away", "It is away.", "start it")
+				}
+				return Well("there")
+			}},
+			{ID: "ssh.c", Section: SSH, Title: "c", Needs: []string{"ssh.b"}, Run: well},
+		}, &Facts{Bastion: bastion})
+	}
+	want := `Laptop
+  ✓ a                      well
+
+SSH  one
+  ✗ b                      away
+      It is away.
+      → start it
+  – c                      it needs SSH: b, which failed
+
+SSH  two
+  ✓ b                      there
+  ✓ c                      well
+`
+	if out.String() != want {
+		t.Errorf("printed\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
 func TestInterruptedChecksAreSkipped(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	check := Check{ID: "a", Section: Laptop, Title: "a", Run: func(context.Context, *Facts) Finding {
@@ -99,7 +134,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Compact(&compact, out.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"ok":false,"results":[{"id":"a","section":"SSH","title":"a","outcome":"failed","detail":"seen","meaning":"so","remedy":"do <it>","duration_ms":1.5}],"facts":{"region":"eu-west-1"}}`
+	want := `{"ok":false,"results":[{"id":"a","section":"SSH","title":"a","outcome":"failed","detail":"seen","meaning":"so","remedy":"do <it>","duration_ms":1.5}],"facts":[{"region":"eu-west-1"}]}`
 	if compact.String() != want {
 		t.Errorf("printed %s\nwant    %s", compact.String(), want)
 	}

@@ -13,6 +13,10 @@ type Facts struct {
 	// bastion: credentials, certificate authorities, no endpoint of ddbproxy's.
 	Config aws.Config `json:"-"`
 
+	// Bastion is the one that is looked at, as it was named; "" while it is the
+	// laptop.
+	Bastion string `json:"bastion,omitempty"`
+
 	Region   string `json:"region,omitempty"`   // that is served: --region, or the profile's
 	Endpoint string `json:"endpoint,omitempty"` // DynamoDB's name that a session dials
 	VPCE     string `json:"vpce,omitempty"`     // the endpoint's id: told by --vpce or Endpoint, else found

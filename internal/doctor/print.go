@@ -14,17 +14,17 @@ type Printer struct {
 	// Color is for terminals of people who have not set NO_COLOR.
 	Color bool
 
-	section Section
+	heading string
 }
 
 // Print shows a line, and under a failed check what it means and what mends it.
 func (p *Printer) Print(r Result) {
-	if r.Section != p.section {
-		if p.section != "" {
+	if heading := strings.TrimSpace(string(r.Section) + "  " + printable(r.Bastion)); heading != p.heading {
+		if p.heading != "" {
 			fmt.Fprintln(p.W)
 		}
-		p.section = r.Section
-		fmt.Fprintln(p.W, p.in("1", string(r.Section)))
+		p.heading = heading
+		fmt.Fprintln(p.W, p.in("1", heading))
 	}
 	mark := map[Outcome]string{OK: p.in("32", "✓"), Failed: p.in("31", "✗"), Skipped: p.in("33", "–")}[r.Outcome]
 	fmt.Fprintf(p.W, "  %s %-22s %s\n", mark, r.Title, printable(r.Detail))

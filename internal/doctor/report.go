@@ -10,13 +10,13 @@ import (
 type Report struct {
 	OK      bool     `json:"ok"` // no check failed
 	Results []Result `json:"results"`
-	Facts   *Facts   `json:"facts"`
+	Facts   []*Facts `json:"facts"` // of each bastion
 }
 
 // WriteJSON writes results and facts for machines.
-func WriteJSON(w io.Writer, results []Result, f *Facts) error {
+func WriteJSON(w io.Writer, results []Result, facts ...*Facts) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(Report{AllWell(results), results, f})
+	return enc.Encode(Report{AllWell(results), results, facts})
 }
