@@ -33,6 +33,7 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 		return c.connectDirect(ctx, h, fresh, depth)
 	}
 	start := time.Now()
+	c.traced(StepName, h.String(), depth, start, h.HostName+" is looked up on the way")
 	conn, under, err := c.reach(ctx, h, depth)
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func TestTraceOfAJumpHost(t *testing.T) {
 	c.Destination, c.Carrier = "far", CarrierForward
 	steps := traces(c)
 	start(t, c)
-	want := []string{"config false", "name true", "reached true", "hostkey true", "login true", "reached false", "hostkey false", "login false", "carrier false"}
+	want := []string{"config false", "name false", "name true", "reached true", "hostkey true", "login true", "reached false", "hostkey false", "login false", "carrier false"}
 	if !slices.Equal(*steps, want) {
 		t.Errorf("steps %q, want %q", *steps, want)
 	}

@@ -5,12 +5,12 @@ import "time"
 // Step is a part of the way to a bastion, in the order in which they come.
 type Step string
 
-// The steps to one ssh server. A jump host has those up to StepLogin of its own,
-// between the destination's StepConfig and StepReached. With an ssh command there
+// The steps to one ssh server. A jump host has StepName to StepLogin of its own,
+// between the destination's StepName and StepReached. With an ssh command there
 // are none but the last two.
 const (
 	StepConfig  Step = "config"  // ssh's configuration was read
-	StepName    Step = "name"    // the name has addresses; not behind a jump host or proxy command
+	StepName    Step = "name"    // the name has addresses, or a jump host or proxy command knows
 	StepReached Step = "reached" // there is a byte stream to the server
 	StepHostKey Step = "hostkey" // its key was shown and accepted
 	StepLogin   Step = "login"   // it let us in
