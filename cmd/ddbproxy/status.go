@@ -28,6 +28,8 @@ type sessionStatus struct {
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
 	Compressing bool `json:"compressing"`
+	// Denied tells of the calls that AWS denied; nil: none.
+	Denied *deniedStatus `json:"denied,omitempty"`
 }
 
 type bastionStatus struct {
@@ -61,6 +63,9 @@ func (s *session) status() sessionStatus {
 		st.Up = st.Up || b.Up
 		st.Bastions = append(st.Bastions, one)
 	}
+	if d := s.proxy.Denials(); d.Count > 0 {
+		st.Denied = newDeniedStatus(d)
+	}
 	return st
 }
 
@@ -71,7 +76,11 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show the running sessions and their bastions",
 		Long: `Shows each session of this user: its local endpoint, its bastions, which of
-them is used, how far away it is, and while one is down why.
+them is used, how far away it is, and while one is down why. If AWS denied
+calls, it says how many, when the last was, and what AWS's words mean: that a
+policy of the VPC endpoint, of the caller, of its organization or of the table
+is in the way, or perhaps the path, which ddbproxy doctor looks at. Calls in
+proxy mode are encrypted and not counted.
 
 The exit code is 0 when every session has a bastion, 3 when one has none at the
 moment, and 1 when no session is running or one does not answer.`,
@@ -160,6 +169,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		if b.Error != "" {
 			fmt.Fprintf(w, "    %s\n", safe(b.Error))
 		}
+	}
+	if s.Denied != nil {
+		s.Denied.print(w, now)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/ddbproxy/ddbproxy/proxy/denial"
 )
 
 // Facts are what checks have found out for those after them, and what the
@@ -41,6 +43,8 @@ type Facts struct {
 	// through the tunnel; nil where it answered, or nothing was sent.
 	Direct  *Denial `json:"direct_denial,omitempty"`
 	Through *Denial `json:"tunnel_denial,omitempty"`
+
+	path denial.Path // of the bastion's calls; see Path
 }
 
 // Denial is AWS's refusal of a signed call.
