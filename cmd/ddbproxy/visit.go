@@ -68,7 +68,7 @@ func (v *visit) examine(ctx context.Context, list *doctor.Checklist) (all []*doc
 			way.Client = newTunnel(v.console, &v.connectOptions, v.settings, v.prompter, v.logger(v.console)).Bastions[i]
 			way.Roots = v.settings.roots
 		}
-		list.Run(ctx, slices.Concat(way.Checks(), way.Proof()), &f)
+		list.Run(ctx, slices.Concat(way.Checks(), doctor.AWSChecks(), way.Proof()), &f)
 		way.Close()
 	}
 	return all
@@ -102,7 +102,7 @@ func (v *visit) readSettings(ctx context.Context, f *doctor.Facts) doctor.Findin
 		v.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
 	}
 	f.Config, f.Region, f.Endpoint = settings.config, settings.regions[0], v.endpoint
-	f.Config.Region = f.Region
+	f.Config.Region, f.URLOf = f.Region, ownEndpoint
 	if f.Endpoint == "" {
 		f.Endpoint, _ = endpoint.Host(endpoint.DynamoDB, f.Region, false, false) // the region is known
 	}
@@ -145,7 +145,7 @@ func (v *visit) machine(ctx context.Context) *doctor.Machine {
 	profile := v.profileNames()[0]
 	m := &doctor.Machine{
 		Configuration: v.configuration, Settings: v.readSettings, Port: v.port,
-		Whose: whose, Profile: profile, STS: os.Getenv("AWS_ENDPOINT_URL_STS"), Now: time.Now,
+		Whose: whose, Profile: profile, Now: time.Now,
 		Tools: doctor.Tools{Env: environmentNow(), Profile: toolsProfile(ctx), URL: "http://localhost:" + defaultPort, CLI: versionOfCLI},
 	}
 	running, _, _ := sessions[sessionInfo](ctx, "/session") // none is no error here

@@ -25,7 +25,6 @@ type Machine struct {
 	Port func(ctx context.Context, f *Facts) Finding
 
 	Profile string // that was named, "" for none
-	STS     string // endpoint instead of the region's; "" for that
 	Tools   Tools  // the AWS tools of this shell
 	Now     func() time.Time
 }
@@ -111,8 +110,8 @@ func (m *Machine) credentials(ctx context.Context, f *Facts) Finding {
 func (m *Machine) identity(ctx context.Context, f *Facts) Finding {
 	client := sts.NewFromConfig(f.Config, func(o *sts.Options) {
 		o.Region, o.RetryMaxAttempts = f.Region, 2
-		if m.STS != "" {
-			o.BaseEndpoint = &m.STS
+		if url := f.urlOf("AWS_ENDPOINT_URL_STS"); url != nil {
+			o.BaseEndpoint = url
 		}
 	})
 	who, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})

@@ -159,19 +159,10 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	case f.Through.Code == "ResourceNotFoundException":
 		return Bad("there is no table "+f.Table+" in "+f.Region, "Policies and the way are well; the table's name or the region is not.", "aws dynamodb list-tables --endpoint-url http://localhost:8000")
 	case denied(f.Through.Code):
-		meaning, remedy := explain(f, f.Through)
-		return Bad(f.Through.Message, meaning, remedy)
+		why, remedy := f.Through.Explain(f)
+		return Bad(f.Through.Message, why, remedy)
 	}
 	return w.refusal(f.Through)
-}
-
-// explain tells why a call that came through the tunnel was denied.
-func explain(f *Facts, _ *Denial) (meaning, remedy string) {
-	if f.Direct != nil && denied(f.Direct.Code) {
-		return "AWS denies it on both ways: the policies do not allow it at all, or it does not come through the VPC endpoint that they name.",
-			"ddbproxy policy --vpce vpce-… prints the policy that allows it"
-	}
-	return "A policy of the identity, the endpoint or the table does not allow it.", "ddbproxy policy --vpce vpce-… prints the policy that allows it"
 }
 
 // latency is how long each part of the way takes.
