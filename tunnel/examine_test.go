@@ -159,3 +159,13 @@ func TestNothingToExamineBehindAnSSHCommand(t *testing.T) {
 		t.Errorf("Ask = %v while it is down", err)
 	}
 }
+
+func TestBastionWithoutSessions(t *testing.T) {
+	sc := newScene(t)
+	sc.bastion.NoSessions = true
+	c := sc.client(t)
+	if err := c.Start(t.Context()); !errors.Is(err, ErrNoSession) || !strings.Contains(err.Error(), "MaxSessions") {
+		c.Close()
+		t.Errorf("Start = %v, want %v", err, ErrNoSession)
+	}
+}

@@ -16,7 +16,7 @@ func (w *Way) reach(ctx context.Context, f *Facts) Finding {
 	start := time.Now()
 	conn, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
 	if err != nil {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	conn.Close()
 	w.dialed = time.Since(start)
@@ -24,7 +24,7 @@ func (w *Way) reach(ctx context.Context, f *Facts) Finding {
 }
 
 // unreached words why the bastion's end did not come to DynamoDB.
-func unreached(f *Facts, err error) Finding {
+func (w *Way) unreached(ctx context.Context, f *Facts, err error) Finding {
 	var refused *relay.Error
 	if !errors.As(err, &refused) {
 		return Bad(err.Error(), "The connection to the bastion did not last, or did not answer.", "ddbproxy doctor "+f.Bastion)
@@ -44,7 +44,7 @@ func unreached(f *Facts, err error) Finding {
 	case relay.KindInternal:
 		return Bad(detail, "The relay itself failed.", "ddbproxy connect "+f.Bastion+" -v")
 	}
-	if private(f.Addresses) {
+	if found, _ := w.look(ctx, f); private(found.Addresses) {
 		return Bad(detail, "The bastion finds no way to the interface endpoint: a security group stops it.", "let the bastion's security group in on port 443, in the security group of the interface endpoint")
 	}
 	return Bad(detail, "The bastion finds no way to DynamoDB: no endpoint is in its route table, or a security group or network ACL stops it.",
@@ -55,10 +55,10 @@ func unreached(f *Facts, err error) Finding {
 func (w *Way) tls(ctx context.Context, f *Facts) Finding {
 	raw, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
 	if err != nil {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	defer raw.Close()
-	conn := tls.Client(raw, &tls.Config{ServerName: f.Endpoint, RootCAs: w.Roots})
+	conn := tls.Client(raw, &tls.Config{ServerName: f.Endpoint, RootCAs: w.Roots, Time: w.now})
 	err = conn.HandshakeContext(ctx)
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
@@ -81,7 +81,7 @@ func (w *Way) tls(ctx context.Context, f *Facts) Finding {
 	}
 	var refused *relay.Error
 	if errors.As(err, &refused) {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	return Bad(err.Error(), "What answers there does not speak TLS as AWS does, or a device on the way cuts it.", "curl -v https://"+f.Endpoint+"/ on the bastion")
 }
