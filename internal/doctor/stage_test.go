@@ -50,7 +50,8 @@ type stage struct {
 	internet, inside, ssh net.Addr
 	hostKey               ssh.Signer
 	creds                 aws.CredentialsProvider
-	sso                   bool                                                              // the profile's credentials come by SSO
+	sso, offline          bool                                                              // the credentials come by SSO; the laptop does not reach AWS
+	after                 func()                                                            // changes what depends on addresses
 	dial                  func(ctx context.Context, network, addr string) (net.Conn, error) // of the bastion; nil leads inside
 }
 
@@ -94,6 +95,9 @@ func newStage(t *testing.T, change func(s *stage)) *stage {
 	if s.way.Client.Destination == "" {
 		s.way.Client.Destination = "dev@" + s.ssh.String()
 	}
+	if s.after != nil {
+		s.after()
+	}
 	s.facts.Bastion = s.way.Client.Destination
 	s.facts.Config = aws.Config{Region: region, Credentials: s.creds, HTTPClient: s.direct()}
 	if s.sso {
@@ -122,6 +126,9 @@ func (s *stage) direct() *http.Client {
 		return d.DialContext(ctx, network, s.internet.String())
 	}}
 	transport.TLSClientConfig = &tls.Config{RootCAs: s.aws.CA.Pool()}
+	if s.offline {
+		return &http.Client{Transport: offlineTransport{}}
+	}
 	return &http.Client{Transport: transport}
 }
 

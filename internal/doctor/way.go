@@ -90,8 +90,8 @@ func (w *Way) Checks() []Check {
 			Run: func(context.Context, *Facts) Finding { return w.step(step) }})
 	}
 	return append(checks,
-		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idLogin}, Run: w.forwarding},
-		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idLogin}, Run: w.sessions},
+		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idConfiguration, idSettings}, Run: w.forwarding},
+		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idConfiguration, idSettings}, Run: w.sessions},
 		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: []string{idConfiguration, idSettings}, Run: w.carrier},
 		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idCarrier}, Run: w.reach},
 		Check{ID: idTLS, Section: Relay, Title: "certificate", Needs: []string{idReach}, Run: w.tls},
@@ -165,7 +165,7 @@ func (w *Way) step(step tunnel.Step) Finding {
 	case step == fault:
 		return w.failed(step)
 	case fault != "" && at > broken:
-		return blocked(fmt.Sprintf("%s: %s, which failed", steps[fault].section, steps[fault].title))
+		return w.ended()
 	case i >= 0:
 		finding := Well("%s", w.traces[i].Detail)
 		finding.took = w.traces[i].Took
@@ -174,6 +174,12 @@ func (w *Way) step(step tunnel.Step) Finding {
 		return Skip("--ssh-command does it")
 	}
 	return Skip("the jump host comes first")
+}
+
+// ended is the finding about what comes behind the fault.
+func (w *Way) ended() Finding {
+	s := steps[w.fault()]
+	return blocked(fmt.Sprintf("%s: %s, which failed", s.section, s.title))
 }
 
 func (w *Way) failed(step tunnel.Step) Finding {
@@ -193,8 +199,8 @@ func (w *Way) forwarding(ctx context.Context, f *Facts) Finding {
 	if w.Client.SSHCommand != "" {
 		return Skip("--ssh-command carries the relay only")
 	}
-	if w.err != nil { // the login was well, so it is what came after it
-		return blocked("Relay: version, which failed")
+	if w.err != nil {
+		return w.ended()
 	}
 	err := w.Client.Forwards(ctx, f.Endpoint+":443")
 	switch {
@@ -215,8 +221,8 @@ func (w *Way) sessions(context.Context, *Facts) Finding {
 		return Skip("--ssh-command has one")
 	case errors.Is(w.err, tunnel.ErrNoSession):
 		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", "set MaxSessions 10 for this account in the bastion's sshd_config, or say --carrier forward")
-	case w.err != nil: // the login was well, so it is what came after it
-		return blocked("Relay: version, which failed")
+	case w.err != nil:
+		return w.ended()
 	}
 	more, err := w.Client.Sessions(sessionsWanted)
 	if w.Client.Status().Carrier == tunnel.CarrierRelay {
