@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -13,14 +14,20 @@ import (
 
 // reach has the bastion dial DynamoDB.
 func (w *Way) reach(ctx context.Context, f *Facts) Finding {
-	start := time.Now()
-	conn, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	conn, dialed, err := w.dial(ctx, f)
 	if err != nil {
 		return w.unreached(ctx, f, err)
 	}
 	conn.Close()
-	w.dialed = time.Since(start)
+	w.dialed = dialed
 	return Well("%s", f.Endpoint)
+}
+
+// dial opens a connection to DynamoDB by the bastion, and tells how long that took.
+func (w *Way) dial(ctx context.Context, f *Facts) (net.Conn, time.Duration, error) {
+	start := time.Now()
+	conn, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	return conn, time.Since(start), err
 }
 
 // unreached words why the bastion's end did not come to DynamoDB.
@@ -53,7 +60,7 @@ func (w *Way) unreached(ctx context.Context, f *Facts, err error) Finding {
 
 // tls shakes hands with what answers there.
 func (w *Way) tls(ctx context.Context, f *Facts) Finding {
-	raw, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	raw, _, err := w.dial(ctx, f)
 	if err != nil {
 		return w.unreached(ctx, f, err)
 	}
