@@ -111,7 +111,7 @@ also name TARGETs: a bastion or several with their settings. See ddbproxy config
 				return err
 			}
 			if background && !o.detached {
-				return startInBackground(cmd.Context(), c)
+				return o.inBackground(cmd.Context(), c)
 			}
 			return connect(cmd.Context(), c, o)
 		},
@@ -308,6 +308,7 @@ func greet(c *console, s *session, detached bool) {
 	if out, ok := c.out.(io.Closer); ok {
 		out.Close() // all is said that startInBackground waits for
 	}
+	c.bound(s.info().port())
 }
 
 // envCommand prints this session's settings, in any shell of this user.

@@ -111,6 +111,9 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
 			err = info.serves(wanted)
 		}
+		if err == nil {
+			err = info.begun(ctx)
+		}
 		return info, func() {}, err
 	}
 	if port != "" {
@@ -119,21 +122,14 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	if err := o.target(targets); err != nil {
 		return info, nil, err
 	}
-	found, _, err := sessions[sessionStatus](ctx, "/status")
-	if err != nil {
+	if err := o.check(); err != nil {
 		return info, nil, err
 	}
-	infos, _, err := sessions[sessionInfo](ctx, "/session")
-	if err != nil {
+	switch found, err := o.find(ctx, wanted, nil); {
+	case err != nil:
 		return info, nil, err
-	}
-	for _, s := range found {
-		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
-		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
-			if info, err = infos[i].as(o.profileNames()[0]); err == nil {
-				return info, func() {}, nil
-			}
-		}
+	case found != nil:
+		return *found, func() {}, nil
 	}
 	if len(o.listen) == 0 {
 		o.listen = []string{"0"}

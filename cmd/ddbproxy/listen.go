@@ -93,6 +93,20 @@ type inUse struct{ error }
 
 func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
 
+// ports are those that o listens on; "0" is any.
+func (o *connectOptions) ports() (ports []string) {
+	if len(o.listen) == 0 {
+		return []string{defaultPort}
+	}
+	for _, a := range o.listen {
+		if _, port, err := net.SplitHostPort(a); err == nil {
+			a = port
+		}
+		ports = append(ports, a)
+	}
+	return ports
+}
+
 // checkNames refuses what cannot be in a Host header.
 func checkNames(names []string) error {
 	for _, name := range names {

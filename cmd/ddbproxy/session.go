@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/relaybin"
@@ -33,6 +34,7 @@ const (
 
 // session is a tunnel with the proxy on top and its listeners.
 type session struct {
+	bastions  []string // as they were given
 	tunnel    *tunnel.Pool
 	proxy     *proxy.Server
 	server    *http.Server
@@ -43,6 +45,7 @@ type session struct {
 	caBundle  string        // for AWS_CA_BUNDLE of clients
 	end       func()        // has connect end it; nil where it ends with a command
 	endpoint  string        // DynamoDB's default endpoint
+	up        atomic.Bool   // it is served; other commands may ask before
 	reached   time.Duration // how long it took to have TLS with it; 0: not yet
 	unreached error         // why not yet
 	identity  string        // whose credentials
@@ -98,7 +101,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	if addrs := exposed(listeners); len(addrs) > 0 {
 		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted", "listen", strings.Join(addrs, " "))
 	}
-	s := &session{url: endpointURL(listeners), end: o.end}
+	s := &session{url: endpointURL(listeners), bastions: o.destinations, end: o.end}
 	if o.tls {
 		if err := s.useTLS(settings.caBundle, log); err != nil {
 			closeAll()
@@ -122,6 +125,12 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Logger:      log,
 	}
 	s.tunnel.Moved = s.proxy.Redial
+	if s.endpoint = o.endpoint; s.endpoint == "" {
+		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
+	}
+	if s.control, err = newControl(listeners[0].Addr().String(), s); err != nil {
+		log.Warn("ddbproxy env and status will not find this session", "err", err)
+	}
 	// Whose keys these are is found out while ssh logs in.
 	identifying, stop := context.WithCancel(ctx)
 	identified := make(chan struct{})
@@ -130,9 +139,6 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		s.identity = identify(identifying, c, settings)
 	}()
 	if err = s.tunnel.Start(ctx); err == nil {
-		if s.endpoint = o.endpoint; s.endpoint == "" {
-			s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
-		}
 		if err = s.look(ctx); err == nil {
 			s.serve(listeners, log)
 		}
@@ -143,12 +149,16 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	<-identified // answers do not wait for it, the greeting does
 	stop()
 	if err != nil {
+		if s.control != nil {
+			s.control.Close()
+		}
 		closeAll()
 		s.proxy.Close()
 		s.tunnel.Close()
 		return nil, err
 	}
 	o.up.Store(true)
+	s.up.Store(true)
 	return s, nil
 }
 
@@ -239,7 +249,10 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	info := sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret, CABundle: s.caBundle}
+	info := sessionInfo{
+		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret,
+		CABundle: s.caBundle, Bastions: s.bastions, Starting: !s.up.Load(),
+	}
 	first := proxy.Identity{SessionKey: s.proxy.SessionKey, Profile: s.proxy.Profile}
 	for _, who := range append([]proxy.Identity{first}, s.proxy.Others...) {
 		info.Keys = append(info.Keys, profileKey{who.Profile, who.SessionKey.ID, who.SessionKey.Secret})
@@ -249,10 +262,6 @@ func (s *session) info() sessionInfo {
 
 // serve starts answering.
 func (s *session) serve(listeners []net.Listener, log *slog.Logger) {
-	var err error
-	if s.control, err = newControl(listeners[0].Addr().String(), s.info(), s.status, s.end); err != nil {
-		log.Warn("ddbproxy env and status will not find this session", "err", err)
-	}
 	s.server = &http.Server{
 		Handler:           s.proxy,
 		ReadHeaderTimeout: 30 * time.Second,

@@ -24,6 +24,7 @@ type sessionStatus struct {
 	URL      string          `json:"url"`
 	Region   string          `json:"region"`
 	Endpoint string          `json:"endpoint"` // DynamoDB's name there
+	Starting bool            `json:"starting"` // it has its port, and never had a bastion
 	Up       bool            `json:"up"`       // at least one bastion is
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
@@ -47,7 +48,7 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Compressing: s.proxy.Compressing()}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.up.Load(), Compressing: s.proxy.Compressing()}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
