@@ -81,11 +81,3 @@ func (s *Server) byKey(ctx context.Context, keyID string) (*identity, aws.Creden
 	}
 	return nil, aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(keyID)+" is not the one of "+strings.Join(names, " or ")+"; "+getKey)
 }
-
-// name is for messages.
-func (who *identity) name() string {
-	if who.Profile == "" {
-		return "the default profile"
-	}
-	return "profile " + who.Profile
-}

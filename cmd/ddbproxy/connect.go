@@ -43,7 +43,9 @@ type connectOptions struct {
 	ours     []net.Listener
 	detached bool        // startInBackground began us
 	end      func()      // another command ends the session; nil: none can
-	up       atomic.Bool // the session is up: nobody is asked any more
+	stays    bool        // a person has the terminal before them as long as the session lasts
+	up       atomic.Bool // the session is up
+	asking   atomic.Bool // for an MFA code
 }
 
 func newConnect(c *console) *cobra.Command {

@@ -111,9 +111,6 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
 			err = info.serves(wanted)
 		}
-		if err == nil {
-			err = info.begun(ctx)
-		}
 		return info, func() {}, err
 	}
 	if port != "" {

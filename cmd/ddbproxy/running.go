@@ -142,6 +142,7 @@ func noAnswer(silent []string) error {
 }
 
 // running is the session on a port, or the only one, with the key for a profile.
+// It waits for one that is starting.
 func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 	if err := checkPort(port); err != nil {
 		return sessionInfo{}, err
@@ -158,7 +159,10 @@ func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 		return s, err
 	}
 	profile, _, _ = strings.Cut(profile, ",") // DDBPROXY_PROFILE may be the list for connect
-	return s.as(profile)
+	if s, err = s.as(profile); err != nil {
+		return s, err
+	}
+	return s, s.begun(ctx)
 }
 
 // find gives the running session that is what o asks for, nil where none is: for

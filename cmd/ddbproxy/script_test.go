@@ -78,7 +78,7 @@ func setup(e *testscript.Env) error {
 		"AWS_ACCESS_KEY_ID="+s.key, "AWS_SECRET_ACCESS_KEY="+s.secret,
 		"DDBPROXY_SSH_CONFIG="+s.file("ssh_config"), "DDBPROXY_IDENTITY="+s.file("id_ed25519"),
 		"DDBPROXY_KNOWN_HOSTS="+s.file("known_hosts"), "AWS_CA_BUNDLE="+s.file("ca.pem"),
-		"AWS_REGION="+demoRegion, "DDBPROXY_LISTEN=0",
+		"AWS_REGION="+demoRegion, "DDBPROXY_LISTEN=0", "AWS_EC2_METADATA_DISABLED=true",
 	)
 	return nil
 }

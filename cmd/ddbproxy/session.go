@@ -54,6 +54,7 @@ type session struct {
 // connect opens a session, stays until ctx ends, and drains.
 func connect(ctx context.Context, c *console, o *connectOptions) error {
 	ctx, o.end = context.WithCancel(ctx)
+	o.stays = !o.detached
 	defer o.end()
 	s, err := open(ctx, c, o)
 	if err != nil {
@@ -230,16 +231,16 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 	defer cancel()
 	var found []string
 	for _, who := range settings.identities { // one by one, for each may ask
-		of, by := "", ""
+		by := ""
 		if len(settings.identities) > 1 {
-			of, by = " of profile "+who.Profile, who.Profile+": "
+			by = who.Profile + ": "
 		}
 		creds, err := who.Credentials.Retrieve(ctx)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return "" // the session did not come to be
 		}
 		if err != nil {
-			c.say("ddbproxy: no AWS credentials%s yet: %v", of, err)
+			c.say("ddbproxy: %v", who.Explain(err))
 			continue
 		}
 		found = append(found, by+whose(creds))
