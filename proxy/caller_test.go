@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/aws-sdk-go-v2/service/sso/types"
 )
 
 const getItem = `{"TableName":"t1","Key":{"pk":{"S":"item-body-is-secret"}}}`
@@ -181,6 +182,7 @@ func refusalCases() []refusalCase {
 		}, 400, invalidSignature, "the signature does not match"},
 		{"no credentials", func(s *Server) { s.Credentials = nil }, good, 400, credentialsUnavailable, "without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY"},
 		{"legacy SSO expired", provider(fmt.Errorf("refresh: %w", &ssocreds.InvalidTokenError{})), session, 400, credentialsExpired, "run aws sso login --profile dev"},
+		{"SSO login ended elsewhere", provider(fmt.Errorf("refresh: %w", &types.UnauthorizedException{})), session, 400, credentialsExpired, "run aws sso login --profile dev"},
 		{"sso-session expired", provider(errors.New("refresh cached SSO token failed, unable to refresh SSO token, x")), session, 400, credentialsExpired, "run aws sso login --profile dev"},
 		{"SSO expired, default profile", func(s *Server) { provider(&ssocreds.InvalidTokenError{})(s); s.Profile = "" }, session, 400, credentialsExpired, "of the default profile has expired or is missing; run aws sso login"},
 		{"role's source expired", provider(apiError{errors.New("sts says so")}), session, 400, credentialsExpired, "that profile dev is built on have expired"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/aws-sdk-go-v2/service/sso/types"
 )
 
 // retrieveTimeout bounds the refreshing of credentials (SSO, STS, a credential process), which has no deadline of its own.
@@ -56,10 +57,12 @@ func (i Identity) Explain(err error) error {
 }
 
 // ssoExpired reports whether only a login helps. Legacy SSO profiles have a type for it; those with an sso-session have
-// only the text of the token provider, which speaks of its cached token.
+// only the text of the token provider, which speaks of its cached token. A login that was ended elsewhere looks good here,
+// and the portal refuses it.
 func ssoExpired(err error) bool {
 	var invalid *ssocreds.InvalidTokenError
-	if errors.As(err, &invalid) {
+	var unauthorized *types.UnauthorizedException
+	if errors.As(err, &invalid) || errors.As(err, &unauthorized) {
 		return true
 	}
 	text := err.Error()
