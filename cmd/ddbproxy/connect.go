@@ -105,17 +105,17 @@ also name TARGETs: a bastion or several with their settings. See ddbproxy config
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := fromFile(c, cmd, args)
+			bastions, err := fromFile(c, cmd, args)
 			if err != nil {
 				return err
 			}
-			if err := o.target(args); err != nil {
+			if err := o.target(bastions); err != nil {
 				return err
 			}
 			if background && !o.detached {
 				return o.inBackground(cmd.Context(), c)
 			}
-			return connect(cmd.Context(), c, o)
+			return orTarget(cmd, args, connect(cmd.Context(), c, o))
 		},
 	}
 	cmd.DisableFlagsInUseLine = true // it would be too long

@@ -83,6 +83,13 @@ func profileFlag(f *pflag.FlagSet, profile *string) {
 	f.StringVar(profile, "profile", "", "AWS `profile` to act for, where the session has several (default: its first)")
 }
 
+// firstOf is the one profile that is meant where DDBPROXY_PROFILE is the list for
+// connect.
+func firstOf(profiles string) string {
+	first, _, _ := strings.Cut(profiles, ",")
+	return first
+}
+
 // variable is one of the environment.
 type variable struct{ name, value string }
 

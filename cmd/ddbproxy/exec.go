@@ -74,7 +74,7 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			}
 			info, end, err := o.session(cmd.Context(), c, bastions, port, wanted)
 			if err != nil {
-				return err
+				return orTarget(cmd, args[:dash], err)
 			}
 			defer end()
 			set, unset := info.endpointEnv()

@@ -158,8 +158,7 @@ func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 	if err != nil {
 		return s, err
 	}
-	profile, _, _ = strings.Cut(profile, ",") // DDBPROXY_PROFILE may be the list for connect
-	if s, err = s.as(profile); err != nil {
+	if s, err = s.as(firstOf(profile)); err != nil {
 		return s, err
 	}
 	return s, s.begun(ctx)

@@ -24,7 +24,7 @@ type sessionStatus struct {
 	URL      string          `json:"url"`
 	Region   string          `json:"region"`
 	Endpoint string          `json:"endpoint"` // DynamoDB's name there
-	Starting bool            `json:"starting"` // it has its port, and never had a bastion
+	Starting bool            `json:"starting"` // it has its port, and answers nothing yet
 	Up       bool            `json:"up"`       // at least one bastion is
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
@@ -75,7 +75,7 @@ func newStatus() *cobra.Command {
 them is used, how far away it is, and while one is down why.
 
 The exit code is 0 when every session has a bastion, 3 when one has none at the
-moment, and 1 when no session is running or one does not answer.`,
+moment or is starting, and 1 when no session is running or one does not answer.`,
 		Example: `  ddbproxy status
   ddbproxy status --json`,
 		Args: noArgs,
@@ -106,7 +106,7 @@ moment, and 1 when no session is running or one does not answer.`,
 				if !asJSON {
 					s.print(cmd.OutOrStdout(), time.Now())
 				}
-				if !s.Up {
+				if !s.Up || s.Starting {
 					down++
 				}
 			}
@@ -114,7 +114,7 @@ moment, and 1 when no session is running or one does not answer.`,
 			case len(silent) > 0:
 				return noAnswer(silent)
 			case down > 0:
-				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment", down, len(found)), ""}
+				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment, or is starting", down, len(found)), ""}
 			}
 			return nil
 		},
@@ -130,6 +130,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "%s  %s", safe(s.URL), safe(s.Region))
 	if standard, _ := endpoint.Host(endpoint.DynamoDB, s.Region, false, false); s.Endpoint != standard && s.Endpoint != "" {
 		fmt.Fprintf(w, "  %s", safe(s.Endpoint))
+	}
+	if s.Starting {
+		fmt.Fprint(w, ", starting")
 	}
 	if s.Compressing {
 		fmt.Fprint(w, ", answers compressed")
