@@ -80,8 +80,9 @@ ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
 With --tls the port serves https too, for tools that insist on it, by a
-certificate for localhost, 127.0.0.1 and ::1. Its authority is made once for
-this user and can vouch for nothing else; it is put into no trust store.
+certificate for localhost, 127.0.0.1 and ::1, and for names of --listen-name and
+addresses that are listened on. Its authority is made once for this user and
+these names, and can vouch for nothing else; it is put into no trust store.
 ddbproxy env and exec set AWS_CA_BUNDLE to a file with it and the authorities
 trusted before.
 

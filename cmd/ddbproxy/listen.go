@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -125,6 +126,19 @@ func exposed(ls []net.Listener) (addrs []string) {
 		}
 	}
 	return addrs
+}
+
+// namesBeyond are what clients that do not come by loopback may call us: names
+// that were given, and addresses listened on.
+func namesBeyond(ls []net.Listener, names []string) []string {
+	names = slices.Clone(names)
+	for _, l := range ls {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
+			names = append(names, a.IP.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // endpointURL is the URL for clients on this machine.

@@ -100,11 +100,15 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	log := o.logger(c)
 	if addrs := exposed(listeners); len(addrs) > 0 {
-		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted", "listen", strings.Join(addrs, " "))
+		unless := ""
+		if o.tls {
+			unless = " unless they use https"
+		}
+		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted"+unless, "listen", strings.Join(addrs, " "))
 	}
 	s := &session{url: endpointURL(listeners), bastions: o.destinations, end: o.end}
 	if o.tls {
-		if err := s.useTLS(settings.caBundle, log); err != nil {
+		if err := s.useTLS(namesBeyond(listeners, o.listenNames), settings.caBundle, log); err != nil {
 			closeAll()
 			return nil, err
 		}
