@@ -80,17 +80,17 @@ func (s *Server) isOurs(host string) bool {
 // the profile's credentials. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and
 // tells it nothing that the provider of the credentials said: nothing is proved yet.
 func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (*identity, string, error) {
-	if s.Credentials == nil {
+	if len(s.identities) == 0 {
 		return nil, "", refusal(credentialsUnavailable,
 			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
 	}
 	token := r.Header.Get("X-Amz-Security-Token")
-	who := s.bySession(c.keyID)
+	who, secret := s.byOwnKey(c.keyID)
 	switch {
 	case who != nil && token != "":
-		return nil, "", refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+		return nil, "", refusal(unrecognizedClient, "the key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
 	case who != nil:
-		return who, who.SessionKey.Secret, nil
+		return who, secret, nil
 	case strings.HasPrefix(c.keyID, SessionKeyPrefix):
 		return nil, "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
 	}

@@ -78,7 +78,7 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 		if profile == "" {
 			profile = profileIn(cfg)
 		}
-		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, SessionKey: proxy.NewKey(), Profile: profile})
+		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, Keys: []proxy.Key{proxy.NewKey()}, Profile: profile})
 	}
 	s.regions, err = pickRegions(o, s.config.Region)
 	return s, err

@@ -138,7 +138,8 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 		}
 		return info, nil, err
 	}
-	return s.info(), func() { s.close(c) }, nil
+	info, err = s.info().as("")
+	return info, func() { s.close(c) }, err
 }
 
 // environment is base with some variables set and some left out.

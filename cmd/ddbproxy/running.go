@@ -21,15 +21,15 @@ type sessionInfo struct {
 	URL      string `json:"url"`
 	Region   string `json:"region"`
 	Endpoint string `json:"endpoint"` // DynamoDB's name there
-	KeyID    string `json:"access_key_id"`
-	Secret   string `json:"secret_access_key"`
 	CABundle string `json:"ca_bundle,omitempty"` // file of authorities for clients of https
 	// Bastions are what connect was given.
 	Bastions []string `json:"bastions"`
 	// Starting tells that requests are not answered yet, or never.
 	Starting bool `json:"starting"`
-	// Keys are those of all profiles, the one above first.
+	// Keys are those of all profiles, the default one's first.
 	Keys []profileKey `json:"keys"`
+	// Key is the one of them that as has chosen.
+	Key profileKey `json:"-"`
 }
 
 // profileKey is the session's key for the callers of one profile.
@@ -41,13 +41,10 @@ type profileKey struct {
 
 // as is the session with the key for one profile; "" is the default one.
 func (s sessionInfo) as(profile string) (sessionInfo, error) {
-	if profile == "" {
-		return s, nil
-	}
 	var names []string
 	for _, k := range s.Keys {
-		if k.Profile == profile {
-			s.KeyID, s.Secret = k.ID, k.Secret
+		if k.Profile == profile || profile == "" {
+			s.Key = k
 			return s, nil
 		}
 		if k.Profile != "" {

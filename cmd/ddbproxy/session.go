@@ -117,10 +117,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	s.proxy = &proxy.Server{
 		Dial:        s.tunnel.DialContext,
 		DialEarly:   s.tunnel.DialEarly,
-		Credentials: settings.identities[0].Credentials,
-		SessionKey:  settings.identities[0].SessionKey,
-		Profile:     settings.identities[0].Profile,
-		Others:      settings.identities[1:],
+		Identities:  settings.identities,
 		Regions:     settings.regions,
 		Endpoint:    o.endpoint,
 		RootCAs:     settings.roots,
@@ -255,12 +252,10 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
 	info := sessionInfo{
-		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret,
-		CABundle: s.caBundle, Bastions: s.bastions, Starting: !s.up.Load(),
+		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle, Bastions: s.bastions, Starting: !s.up.Load(),
 	}
-	first := proxy.Identity{SessionKey: s.proxy.SessionKey, Profile: s.proxy.Profile}
-	for _, who := range append([]proxy.Identity{first}, s.proxy.Others...) {
-		info.Keys = append(info.Keys, profileKey{who.Profile, who.SessionKey.ID, who.SessionKey.Secret})
+	for _, who := range s.proxy.Identities {
+		info.Keys = append(info.Keys, profileKey{who.Profile, who.Keys[0].ID, who.Keys[0].Secret})
 	}
 	return info
 }
