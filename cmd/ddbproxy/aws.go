@@ -80,6 +80,13 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 		}
 		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, Keys: []proxy.Key{proxy.NewKey()}, Profile: profile})
 	}
+	if o.callers != "" {
+		key, err := callerKey(ctx, o.callers)
+		if err != nil {
+			return nil, err
+		}
+		s.identities[0].Keys = append(s.identities[0].Keys, key)
+	}
 	s.regions, err = pickRegions(o, s.config.Region)
 	return s, err
 }

@@ -100,3 +100,34 @@ func TestProfileOfTheEnvironmentHasItsName(t *testing.T) {
 		})
 	}
 }
+
+func TestCallersKeyIsNoGuess(t *testing.T) {
+	const enough = "0123456789abcdef"
+	for _, tt := range []struct{ name, profile, want string }{
+		{"a GUI's", "aws_access_key_id = gui\naws_secret_access_key = " + enough + "\n", ""},
+		{"a word", "aws_access_key_id = fakeMyKeyId\naws_secret_access_key = fakeSecret\n", "can be guessed"},
+		{"no secret", "aws_access_key_id = gui\n", ""}, // the SDK's own error
+		{"none", "region = eu-west-1\n", "has no access key"},
+		{"temporary", "aws_access_key_id = ASIA\naws_secret_access_key = " + enough + "\naws_session_token = t\n", "is a temporary one of AWS"},
+		{"a session's", "aws_access_key_id = DDBPROXYX\naws_secret_access_key = " + enough + "\n", "are those of sessions"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			alone(t, "[profile gui]\n"+tt.profile)
+			key, err := callerKey(t.Context(), "gui")
+			switch {
+			case tt.want == "" && tt.name == "a GUI's":
+				if err != nil || key.ID != "gui" || key.Secret != enough {
+					t.Errorf("%v, %v", key, err)
+				}
+			case err == nil || !strings.Contains(err.Error(), tt.want):
+				t.Errorf("%v, want %q", err, tt.want)
+			case strings.Contains(err.Error(), "fakeSecret") || strings.Contains(err.Error(), enough):
+				t.Errorf("the secret is in %q", err)
+			}
+		})
+	}
+	alone(t, "")
+	if _, err := callerKey(t.Context(), "gui"); err == nil || !strings.Contains(err.Error(), `no AWS profile "gui"`) {
+		t.Errorf("%v, want it named", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 
 	"github.com/ddbproxy/ddbproxy/proxy"
@@ -55,6 +56,34 @@ func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		return creds, errors.New("none found in the environment, ~/.aws/credentials or ~/.aws/config; run aws configure, or name a profile with --profile")
 	}
 	return creds, err
+}
+
+// leastSecret is how long a caller's own secret has to be. AWS's have 40
+// characters; those that GUIs for DynamoDB Local come with are words.
+const leastSecret = 16
+
+// callerKey is the access key of a profile, for callers that keep one.
+func callerKey(ctx context.Context, profile string) (proxy.Key, error) {
+	shared, err := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
+	})
+	key := proxy.Key{ID: shared.Credentials.AccessKeyID, Secret: shared.Credentials.SecretAccessKey}
+	var none config.SharedConfigProfileNotExistError
+	switch {
+	case errors.As(err, &none):
+		return key, usageError("put aws_access_key_id and aws_secret_access_key of the tool under ["+profile+"] into ~/.aws/credentials", "--caller-profile: there is no AWS profile %q", profile)
+	case err != nil:
+		return key, usageError("fix it", "--caller-profile: AWS configuration: %v", err)
+	case key.ID == "" || key.Secret == "":
+		return key, usageError("it needs aws_access_key_id and aws_secret_access_key, those of the tool", "--caller-profile: the profile %s has no access key", profile)
+	case len(key.Secret) < leastSecret:
+		return key, usageError(fmt.Sprintf("give the tool one of %d characters or more, such as openssl rand -hex 20 makes", leastSecret), "--caller-profile: the secret of profile %s can be guessed", profile)
+	case shared.Credentials.SessionToken != "":
+		return key, usageError("a profile with that key is for --profile, where callers may sign with it", "--caller-profile: the key of profile %s is a temporary one of AWS", profile)
+	case strings.HasPrefix(key.ID, proxy.SessionKeyPrefix):
+		return key, usageError("give the tool another name for its key", "--caller-profile: access keys that begin with %s are those of sessions", proxy.SessionKeyPrefix)
+	}
+	return key, nil
 }
 
 // whose describes credentials by the parts that are no secret.

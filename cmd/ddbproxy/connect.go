@@ -28,6 +28,7 @@ type connectOptions struct {
 	tls          bool
 	regions      []string
 	profiles     []string // the first is the default
+	callers      string   // profile whose key callers may have too
 	endpoint     string
 	identities   []string
 	sshConfig    string
@@ -66,6 +67,10 @@ signature pass through untouched.
 
 Several profiles are served at the same time: a request is signed with that of
 the key it came with. ddbproxy env --profile prod gives the key of one of them.
+
+A GUI that keeps a key of its own, or makes one up, signs with that: put it into
+a profile in ~/.aws/credentials, and give --caller-profile. The key opens nothing
+but this port; a secret that others know, or guess, opens that to them.
 
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
@@ -139,6 +144,7 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
+	f.StringVar(&o.callers, "caller-profile", "", "AWS `profile` whose access key callers may sign with too; it need not be AWS's: for tools that keep a key of their own")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")

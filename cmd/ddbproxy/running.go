@@ -20,7 +20,7 @@ import (
 type sessionInfo struct {
 	URL      string `json:"url"`
 	Region   string `json:"region"`
-	Endpoint string `json:"endpoint"` // DynamoDB's name there
+	Endpoint string `json:"endpoint"`            // DynamoDB's name there
 	CABundle string `json:"ca_bundle,omitempty"` // file of authorities for clients of https
 	// Bastions are what connect was given.
 	Bastions []string `json:"bastions"`

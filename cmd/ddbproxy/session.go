@@ -115,16 +115,16 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
-		Dial:        s.tunnel.DialContext,
-		DialEarly:   s.tunnel.DialEarly,
-		Identities:  settings.identities,
-		Regions:     settings.regions,
-		Endpoint:    o.endpoint,
-		RootCAs:     settings.roots,
-		Hold:        o.hold,
-		Compress:    proxy.Compression(o.compress),
-		Hosts:       o.listenNames,
-		Logger:      log,
+		Dial:       s.tunnel.DialContext,
+		DialEarly:  s.tunnel.DialEarly,
+		Identities: settings.identities,
+		Regions:    settings.regions,
+		Endpoint:   o.endpoint,
+		RootCAs:    settings.roots,
+		Hold:       o.hold,
+		Compress:   proxy.Compression(o.compress),
+		Hosts:      o.listenNames,
+		Logger:     log,
 	}
 	s.tunnel.Moved = s.proxy.Redial
 	if s.endpoint = o.endpoint; s.endpoint == "" {
