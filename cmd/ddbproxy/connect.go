@@ -69,8 +69,8 @@ Several profiles are served at the same time: a request is signed with that of
 the key it came with. ddbproxy env --profile prod gives the key of one of them.
 
 A GUI that keeps a key of its own, or makes one up, signs with that: put it into
-a profile in ~/.aws/credentials, and give --caller-profile. The key opens nothing
-but this port; a secret that others know, or guess, opens that to them.
+a profile in ~/.aws/credentials, and give --caller-profile. The key opens
+nothing but this port; a secret that others know, or guess, opens that to them.
 
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
