@@ -27,7 +27,7 @@ type policy struct {
 	VPCE        []string `toml:"vpce"`
 	Prefixes    []string `toml:"prefixes"`
 	Private     bool     `toml:"private"`
-	Connections int      `toml:"connections"` // open at a time, in one relay
+	Connections int      `toml:"connections"` // open at a time, of one account
 	Bandwidth   int64    `toml:"bandwidth"`   // bytes a second of one relay, both directions together
 	Idle        string   `toml:"idle"`        // after which a silent connection is closed
 	Lifetime    string   `toml:"lifetime"`    // after which the relay ends
