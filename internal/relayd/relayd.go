@@ -97,6 +97,15 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	case *check != "":
 		return p.check(*check)
 	}
+	empty := ""
+	flags.Visit(func(f *flag.Flag) {
+		if narrows := f.Name == "region" || f.Name == "prefixes" || f.Name == "policy"; narrows && len(list(f.Value.String())) == 0 {
+			empty = f.Name
+		}
+	})
+	if empty != "" { // a variable that is not set, say: it would limit nothing
+		return p.fail(2, fmt.Errorf("-%s is given and empty; leave it out to limit nothing", empty))
+	}
 	given := rules{
 		allow: endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
 		audit: *audit,
