@@ -105,6 +105,13 @@ func (st *stripes) pick() (r *runningRelay, first bool) {
 	return best, best == st.relays[0]
 }
 
+// count is how many relays there are.
+func (st *stripes) count() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.relays)
+}
+
 func (st *stripes) drop(r *runningRelay) {
 	st.mu.Lock()
 	st.relays = slices.DeleteFunc(st.relays, func(other *runningRelay) bool { return other == r })
@@ -162,10 +169,7 @@ func (st *stripes) widen(ctx context.Context) bool {
 	if len(refused) > 0 {
 		st.log.Info("no further relay beside the first", "err", refused[0])
 	}
-	st.mu.Lock()
-	count := len(st.relays)
-	st.mu.Unlock()
-	if count > before {
+	if count := st.count(); count > before {
 		st.log.Info("channels are too narrow for this distance", "relays", count)
 		if st.spread != nil {
 			st.spread()

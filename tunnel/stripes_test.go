@@ -79,12 +79,6 @@ func over(r *runningRelay) bool {
 	}
 }
 
-func (st *stripes) count() int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return len(st.relays)
-}
-
 func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	sc := newScene(t)
 	relays := &programs{scene: sc}
@@ -101,7 +95,7 @@ func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	if n := relays.runs.Load(); n != someStripes {
 		t.Errorf("%d relays after a rush, want %d", n, someStripes)
 	}
-	until(t, func() bool { rush(t, c); return s.stripes.count() == maxStripes })
+	until(t, func() bool { rush(t, c); return c.Status().Channels == maxStripes })
 	<-spread
 	var conns []net.Conn
 	for range 2 * maxStripes {

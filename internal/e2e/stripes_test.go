@@ -61,6 +61,8 @@ func TestBulkOverADistanceTakesFurtherChannels(t *testing.T) {
 	if n := len(r.relays()); n != 2 {
 		t.Errorf("%d relays on the bastion, want 2", n)
 	}
+	contains(r, r.printed("status"), "relay (auto: it runs there), 2 channels, ")
+	contains(r, r.printed("status", "--json"), `"channels": 2`)
 	s.stayedUp(t)
 }
 
