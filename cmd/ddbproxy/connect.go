@@ -287,7 +287,7 @@ func greet(c *console, s *session, detached bool) {
 		default:
 			c.say("ddbproxy: %s is being connected", st.Destination)
 		}
-		if st.Reason != "" {
+		if st.Carrier == tunnel.CarrierForward && st.Reason != "" {
 			c.say("ddbproxy: no relay could run there: %s", st.Reason)
 		}
 	}

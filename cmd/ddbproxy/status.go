@@ -40,7 +40,8 @@ type bastionStatus struct {
 	Carrier     string    `json:"carrier,omitempty"`
 	Relay       string    `json:"relay_version,omitempty"`
 	RTT         float64   `json:"rtt_ms,omitempty"`
-	Reason      string    `json:"carrier_reason,omitempty"`
+	Reason      string    `json:"carrier_reason,omitempty"` // of auto
+	Channels    int       `json:"channels,omitempty"`       // of ssh, with a relay each
 	Error       string    `json:"error,omitempty"`
 	// Action tells that it will not mend by itself.
 	Action bool `json:"action_needed"`
@@ -52,7 +53,7 @@ func (s *session) status() sessionStatus {
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
-			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
+			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, Channels: b.Channels, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
 		}
 		if b.Err != nil {
 			one.Error = b.Err.Error()
@@ -146,7 +147,10 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		var facts []string
 		switch {
 		case b.Up:
-			facts = append(facts, "up "+age(now.Sub(b.Since)), b.Carrier)
+			facts = append(facts, "up "+age(now.Sub(b.Since)), b.carrier())
+			if b.Channels > 1 {
+				facts = append(facts, fmt.Sprintf("%d channels", b.Channels))
+			}
 			if b.RTT > 0 {
 				facts = append(facts, fmt.Sprintf("%.3g ms away", b.RTT))
 			}
@@ -161,10 +165,24 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 			facts = append(facts, "down "+age(now.Sub(b.Since)), "reconnecting")
 		}
 		fmt.Fprintf(w, "  %s  %s\n", safe(name), safe(strings.Join(facts, ", ")))
+		if b.Up && b.Carrier == string(tunnel.CarrierForward) && b.Reason != "" {
+			fmt.Fprintf(w, "    no relay could run there: %s\n", safe(b.Reason))
+		}
 		if b.Error != "" {
 			fmt.Fprintf(w, "    %s\n", safe(b.Error))
 		}
 	}
+}
+
+// carrier is how connections travel, and why where that is short to say.
+func (b bastionStatus) carrier() string {
+	switch {
+	case b.Reason == "":
+		return b.Carrier
+	case b.Carrier == string(tunnel.CarrierForward):
+		return b.Carrier + " (auto)"
+	}
+	return b.Carrier + " (auto: " + b.Reason + ")"
 }
 
 // age is a duration as a person wants it, in its two largest units.

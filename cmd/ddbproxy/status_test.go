@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy"
 )
@@ -65,6 +66,29 @@ func TestStatusShowsNoControlCharacters(t *testing.T) {
 	want := "http://localhost:8001  eu[2J, answers compressed\n  a  up 0s, ]0;x\n  b  connecting\n    31m x\n"
 	if code != 0 || stdout.String() != want {
 		t.Errorf("exit code %d, %q, want %q", code, &stdout, want)
+	}
+}
+
+func TestStatusTellsTheCarrierAndWhy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		status bastionStatus
+		want   string
+	}{
+		{"chosen", bastionStatus{Carrier: "relay", Reason: "it runs there", Channels: 1}, "relay (auto: it runs there)\n"},
+		{"asked for", bastionStatus{Carrier: "relay", Channels: 1}, "relay\n"},
+		{"striped", bastionStatus{Carrier: "relay", Channels: 4, RTT: 150}, "relay, 4 channels, 150 ms away\n"},
+		{"no relay", bastionStatus{Carrier: "forward", Reason: "relay: b: no directory", InUse: true}, "forward (auto), in use\n    no relay could run there: relay: b: no directory\n"},
+		{"forward asked for", bastionStatus{Carrier: "forward"}, "forward\n"},
+	} {
+		now := time.Now()
+		tt.status.Up, tt.status.Destination, tt.status.Since = true, "b", now
+		var out strings.Builder
+		sessionStatus{URL: "u", Region: "eu-west-1", Bastions: []bastionStatus{tt.status}}.print(&out, now)
+		if want := "u  eu-west-1\n  b  up 0s, " + tt.want; out.String() != want {
+			t.Errorf("%s: %q, want %q", tt.name, &out, want)
+		}
 	}
 }
 
