@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
 
@@ -67,9 +68,10 @@ type Server struct {
 	endpoint    endpoint.Endpoint
 	endpointErr error
 	warming     sync.Once
-	tunnels     atomic.Int64    // of proxy mode
-	link        meter           // of CompressAuto
-	unusable    atomic.Bool     // gzip answers are
+	tunnels     atomic.Int64 // of proxy mode
+	link        meter        // of CompressAuto
+	unusable    atomic.Bool  // gzip answers are
+	denied      denials
 	life        context.Context // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
@@ -119,6 +121,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.Body.Close()
 	e.status, e.awsID = resp.StatusCode, resp.Header.Get("X-Amzn-Requestid")
+	overhear(resp, func(d denial.Denial) {
+		e.denied = &Denied{Time: time.Now(), Op: e.call.op, Path: path(e.call.host), Denial: d}
+		s.denied.add(*e.denied)
+	})
 	if e.bytes, e.err = stream(w, resp); e.err != nil {
 		panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
 	}
