@@ -135,7 +135,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 	}
 	if b := r.PermissionsBoundaryDecisionDetail; b != nil && !b.AllowedByPermissionsBoundary {
 		return Bad(detail+": its permissions boundary", "A boundary limits what the other policies of the "+w.kind+" can allow.",
-			fmt.Sprintf("aws iam get-%s --%s-name %s --query '%s.PermissionsBoundary' (names the policy to change)", w.kind, w.kind, w.name, map[string]string{"user": "User", "role": "Role"}[w.kind]))
+			fmt.Sprintf("have it changed; this names it: aws iam get-%s --%s-name %s", w.kind, w.kind, w.name))
 	}
 	if r.EvalDecision == types.PolicyEvaluationDecisionTypeExplicitDeny {
 		var names []string
@@ -149,7 +149,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 			by = some(names) + " denies"
 		}
 		return Bad(detail+": "+by, "A statement that denies wins over all that allow; perhaps it names another endpoint, or none.",
-			fmt.Sprintf("ddbproxy policy --vpce %s --deny prints one that admits the endpoint; put it in the place of that one", f.VPCE))
+			fmt.Sprintf("put in its place what this prints, which admits the endpoint: ddbproxy policy --vpce %s --deny", f.VPCE))
 	}
 	meaning := "No policy of the " + w.kind + " allows it, or only through another endpoint."
 	if f.Table == "" {
@@ -163,7 +163,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 // prints. Roles of IAM Identity Center are changed in their permission set only.
 func (w who) attach(print, name string) string {
 	if strings.HasPrefix(w.name, ssoRole) {
-		return print + " (into the permission set, IAM Identity Center console)"
+		return "put into the permission set (IAM Identity Center console) what this prints: " + print
 	}
 	return fmt.Sprintf("%s >%s.json && aws iam put-%s-policy --%s-name %s --policy-name %s --policy-document file://%s.json",
 		print, name, w.kind, w.kind, w.name, name, name)
