@@ -71,6 +71,18 @@ func golden(t *testing.T, file string) map[string]string {
 	return want
 }
 
+// facts has the fake play the scene, and tells what the checks begin with.
+func (tr trouble) facts(t *testing.T) *Facts {
+	t.Helper()
+	s, f := wellWorld()
+	keyID, secret := s.KeyID, s.Secret
+	tr.change(s, f)
+	web := httptest.NewServer(s)
+	t.Cleanup(web.Close)
+	f.Config = configFor(web.URL, keyID, secret)
+	return f
+}
+
 // played runs each scene against the fake and compares what is printed with a file.
 func played(t *testing.T, file string, troubles []trouble, checks func() []Check) map[string][]Outcome {
 	t.Helper()
@@ -81,14 +93,7 @@ func played(t *testing.T, file string, troubles []trouble, checks func() []Check
 		want = golden(t, file)
 	}
 	for _, sc := range troubles {
-		s, f := wellWorld()
-		f.Config.Credentials = credentials.NewStaticCredentialsProvider(s.KeyID, s.Secret, "")
-		keyID, secret := s.KeyID, s.Secret
-		sc.change(s, f)
-		web := httptest.NewServer(s)
-		f.Config = configFor(web.URL, keyID, secret)
-		text, results := printed(t, checks(), f, nil)
-		web.Close()
+		text, results := printed(t, checks(), sc.facts(t), nil)
 		for _, r := range results {
 			seen[r.ID] = append(seen[r.ID], r.Outcome)
 		}

@@ -117,13 +117,20 @@ func (n *network) lookThrough(ctx context.Context, f *Facts) Finding {
 			allowed = append(allowed, action)
 			continue
 		}
-		// Without a key that a condition asks for, IAM does not know.
-		if missing := slices.DeleteFunc(slices.Clone(r.MissingContextValues), func(k string) bool { return strings.HasPrefix(strings.ToLower(k), "aws:sourcevpc") }); len(missing) > 0 {
-			return Skip("whether %s is allowed depends on %s", action, strings.Join(missing, ", "))
+		if missing := unknownKeys(r); missing != "" {
+			return Skip("whether %s is allowed depends on %s", action, missing)
 		}
 		return n.refused(f, w, action, r)
 	}
 	return Well("%s %s may %s through %s", w.kind, w.name, some(allowed), f.VPCE)
+}
+
+// unknownKeys are those that conditions ask for and that were not given: without
+// them IAM does not know. That there is no endpoint is known.
+func unknownKeys(r types.EvaluationResult) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(r.MissingContextValues), func(key string) bool {
+		return strings.HasPrefix(strings.ToLower(key), "aws:sourcevpc")
+	}), ", ")
 }
 
 // refused is the finding where IAM denies a call that comes through the endpoint.
@@ -181,8 +188,12 @@ func (n *network) lookElsewhere(ctx context.Context, f *Facts) Finding {
 	}
 	var allowed []string
 	for _, r := range results {
-		if r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed {
-			allowed = append(allowed, aws.ToString(r.EvalActionName))
+		action, missing := aws.ToString(r.EvalActionName), unknownKeys(r)
+		switch {
+		case r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed:
+			allowed = append(allowed, action)
+		case r.EvalDecision == types.PolicyEvaluationDecisionTypeImplicitDeny && missing != "":
+			return Skip("whether %s is allowed depends on %s", action, missing)
 		}
 	}
 	if len(allowed) == 0 {

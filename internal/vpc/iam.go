@@ -3,6 +3,7 @@ package vpc
 import (
 	"encoding/xml"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -95,22 +96,18 @@ func (p Principal) evaluate(r policy.Request) (evaluation, *failure) {
 		return policy.Decide(all, r), nil
 	}
 	e := evaluation{EvalActionName: r.Action, EvalResourceName: r.Resource, EvalDecision: "implicitDeny"}
-	var own []string
+	result, failed := decide(slices.Collect(maps.Values(p.Policies))...)
+	if failed != nil {
+		return e, failed
+	}
+	// Those that decided: where one denies, not those that allow (API reference,
+	// EvaluationResult).
 	for name, document := range p.Policies {
-		own = append(own, document)
-		one, failed := decide(document)
-		if failed != nil {
-			return e, failed
-		}
-		if one.Decision == policy.Denied || one.Decision == policy.Allowed {
+		if one, _ := decide(document); one.Decision == result.Decision && one.Decision != policy.NotAllowed {
 			e.Matched = append(e.Matched, name)
 		}
 	}
 	slices.Sort(e.Matched)
-	result, failed := decide(own...)
-	if failed != nil {
-		return e, failed
-	}
 	e.Missing = result.Depends
 	switch result.Decision {
 	case policy.Denied:

@@ -52,14 +52,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := call{map[string]string{"2016-11-15": "ec2", "2010-05-08": "iam"}[form.Get("Version")], form.Get("Action"), form}
-	region := s.Region
-	if c.service == "iam" {
-		region = "us-east-1" // where IAM of the partition aws is signed for
-	}
 	var answer any
 	var failed *failure
 	switch {
-	case !edge.SignedWith(r, body, s.KeyID, s.Secret, c.service, region):
+	// IAM is signed for us-east-1, but for its client's region where it has another
+	// address, as here.
+	case !edge.SignedWith(r, body, s.KeyID, s.Secret, c.service, s.Region):
 		failed = &failure{http.StatusUnauthorized, "AuthFailure", "AWS was not able to validate the provided access credentials"}
 	case s.Broken != "":
 		failed = &failure{http.StatusBadRequest, s.Broken, "it is broken"}
