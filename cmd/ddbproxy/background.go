@@ -24,7 +24,7 @@ func (o *connectOptions) inBackground(ctx context.Context, c *console) error {
 		return err
 	}
 	already := func() (bool, error) {
-		s, err := o.find(ctx, wanted, o.ports())
+		s, err := o.find(ctx, wanted, o.listenPorts())
 		if s == nil || err != nil {
 			return false, err
 		}

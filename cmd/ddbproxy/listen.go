@@ -94,8 +94,8 @@ type inUse struct{ error }
 
 func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
 
-// ports are those that o listens on; "0" is any.
-func (o *connectOptions) ports() (ports []string) {
+// listenPorts are those that o listens on; "0" is any.
+func (o *connectOptions) listenPorts() (ports []string) {
 	if len(o.listen) == 0 {
 		return []string{defaultPort}
 	}
