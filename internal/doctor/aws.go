@@ -34,7 +34,7 @@ func AWSChecks() []Check {
 		check("aws.instance", "bastion's network", n.lookInstance),
 		check("aws.endpoint", "VPC endpoint", n.lookEndpoint),
 		check("aws.service", "service and region", n.lookService, "aws.endpoint"),
-		check("aws.state", "state", n.lookState, "aws.endpoint"),
+		check("aws.state", "endpoint state", n.lookState, "aws.endpoint"),
 		check("aws.way", "way to the endpoint", n.lookWay, "aws.endpoint", "aws.service"),
 		check("aws.dns", "address of DynamoDB", n.lookDNS),
 		check("aws.egress", "security group", n.lookEgress),
@@ -106,7 +106,7 @@ func unasked(err error, action string) Finding {
 		if d.Action != "" {
 			action = d.Action
 		}
-		if d.Policy == denial.Unsaid {
+		if d.Policy == denial.Unsaid || d.Policy == denial.Identity && !d.Explicit {
 			return Skip("these credentials lack the permission %s", action)
 		}
 		why, _ := d.Explain(denial.Through) // of EC2 no path is expected
@@ -164,7 +164,7 @@ func (n *network) lookInstance(ctx context.Context, f *Facts) Finding {
 	case isCode(err, "InvalidInstanceID.NotFound"):
 		return Bad(fmt.Sprintf("%s is not in %s", f.Instance, n.region),
 			"These credentials are of another account than the bastion, or the region is another; the account's endpoints and policies do not concern it.",
-			"ddbproxy doctor … --profile PROFILE (one of the bastion's account)")
+			"use a profile of the bastion's account: ddbproxy doctor … --profile PROFILE")
 	case err != nil:
 		return unasked(err, "ec2:DescribeInstances")
 	case len(out.Reservations) == 0 || len(out.Reservations[0].Instances) == 0:

@@ -67,7 +67,7 @@ func (n *network) lookACL(ctx context.Context, f *Facts) Finding {
 	if f.Subnet == "" {
 		return Skip("the bastion's subnet is not known")
 	}
-	addrs, subnets, skip := n.dialled(ctx)
+	addrs, subnets, skip := n.dialled(ctx, f)
 	if skip != nil {
 		return *skip
 	}

@@ -8,10 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/ddbproxy/ddbproxy/proxy/denial"
 )
@@ -66,6 +65,9 @@ func (n *network) lookDNS(ctx context.Context, f *Facts) Finding {
 	if len(addrs) == 0 {
 		return Skip("the bastion did not tell an address of %s", name)
 	}
+	if r := wanted(f).Region; r != "" && r != n.region {
+		return Skip("%s is of another region than the bastion", name)
+	}
 	var is func(netip.Addr) bool
 	var whose string
 	if n.isGateway() {
@@ -75,6 +77,9 @@ func (n *network) lookDNS(ctx context.Context, f *Facts) Finding {
 		}
 		is, whose = p.contains, p.id
 	} else {
+		if wanted(f).VPCE == "" && !aws.ToBool(n.endpoint.PrivateDnsEnabled) {
+			return Skip("%s is not a name of %s", name, f.VPCE)
+		}
 		cards, skip := n.interfaceAddrs(ctx)
 		if skip != nil {
 			return *skip
@@ -96,5 +101,5 @@ func (n *network) lookDNS(ctx context.Context, f *Facts) Finding {
 		meaning = "That is an interface endpoint's private DNS, or a private hosted zone, and not the gateway endpoint that was looked at."
 	}
 	return Bad(fmt.Sprintf("%s is %s, not in %s", name, strings.Join(strange, ", "), whose), meaning,
-		"on the bastion: dig +short "+name+" @169.254.169.253 (the VPC's own resolver; if it answers otherwise, mend /etc/resolv.conf)")
+		"compare with the VPC's own resolver, on the bastion: dig +short "+name+" @169.254.169.253")
 }

@@ -52,7 +52,7 @@ func (n *network) lookEndpoint(ctx context.Context, f *Facts) Finding {
 			f.path = denial.Past
 			return Bad(fmt.Sprintf("%s is in %s, the bastion in %s", f.VPCE, vpc, f.VPC),
 				"An endpoint serves its own VPC only, so the bastion's calls never come through this one.",
-				n.aws("ec2 describe-vpc-endpoints --filters Name=vpc-id,Values=%s", f.VPC)+" (shows the bastion's; use a bastion in "+vpc+" if there is none)")
+				"see which the bastion's VPC has, or use a bastion in "+vpc+": "+n.aws("ec2 describe-vpc-endpoints --filters Name=vpc-id,Values=%s", f.VPC))
 		}
 		return n.found(f)
 	}
@@ -92,7 +92,7 @@ func (n *network) found(f *Facts) Finding {
 func (n *network) noEndpoint(f *Facts) Finding {
 	return Bad(fmt.Sprintf("there is no endpoint %s in %s", f.VPCE, n.region),
 		"It was deleted, or it is in another account or region. Policies that name it admit nobody.",
-		n.aws("ec2 describe-vpc-endpoints --query 'VpcEndpoints[].[VpcEndpointId,ServiceName]'"))
+		"see which there are: "+n.aws("ec2 describe-vpc-endpoints --query 'VpcEndpoints[].[VpcEndpointId,VpcId,ServiceName]'"))
 }
 
 // create is the command that makes the endpoint that is missing.
@@ -115,7 +115,7 @@ func (n *network) lookService(_ context.Context, f *Facts) Finding {
 		f.path = denial.Past
 		return Bad(fmt.Sprintf("the bastion is in %s, and %s is served", n.region, region),
 			"An endpoint serves the DynamoDB of its own region; calls to another leave the VPC past it.",
-			"ddbproxy connect … --region "+n.region+" (or a bastion in "+region+")")
+			"use a bastion in "+region+", or serve the bastion's region: ddbproxy connect … --region "+n.region)
 	}
 	want := serviceName(f, n.region)
 	// A FIPS name has an endpoint of its own, com.amazonaws.REGION.dynamodb-fips.
@@ -128,7 +128,7 @@ func (n *network) lookService(_ context.Context, f *Facts) Finding {
 		meaning = "DynamoDB Streams has an interface endpoint of its own; that of DynamoDB does not serve it."
 	}
 	return Bad(fmt.Sprintf("%s is for %s, not for %s", f.VPCE, got, want), meaning,
-		n.aws("ec2 describe-vpc-endpoints --filters Name=service-name,Values=%s", want)+" (shows the right one; leave --vpce out to have it found)")
+		"find the right one: "+n.aws("ec2 describe-vpc-endpoints --filters Name=service-name,Values=%s", want))
 }
 
 // lookState sees that the endpoint works: "available" in the API reference,
@@ -148,5 +148,5 @@ func (n *network) lookState(_ context.Context, f *Facts) Finding {
 		detail += ": " + aws.ToString(e.Message)
 	}
 	return Bad(detail, "It does not carry calls, and does not come back by itself.",
-		n.aws("ec2 delete-vpc-endpoints --vpc-endpoint-ids %s", f.VPCE)+" (then make it again)")
+		"delete it, and make it again: "+n.aws("ec2 delete-vpc-endpoints --vpc-endpoint-ids %s", f.VPCE))
 }

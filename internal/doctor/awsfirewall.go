@@ -69,7 +69,8 @@ func admits(rules []types.IpPermission, a netip.Addr, list string, peers []strin
 
 // dialled are addresses that stand for all that the bastion has to reach: one of
 // each range of DynamoDB's, or those of the interface endpoint with their subnets.
-func (n *network) dialled(ctx context.Context) (addrs []netip.Addr, subnets map[netip.Addr]string, skip *Finding) {
+// Where the ranges may not be asked for, what the bastion's DNS answered has to do.
+func (n *network) dialled(ctx context.Context, f *Facts) (addrs []netip.Addr, subnets map[netip.Addr]string, skip *Finding) {
 	if !n.isGateway() {
 		subnets, skip = n.interfaceAddrs(ctx)
 		return slices.SortedFunc(maps.Keys(subnets), netip.Addr.Compare), subnets, skip
@@ -77,6 +78,9 @@ func (n *network) dialled(ctx context.Context) (addrs []netip.Addr, subnets map[
 	p := n.dynamodb(ctx)
 	for _, c := range p.cidrs {
 		addrs = append(addrs, c.Addr())
+	}
+	if p.skip != nil && len(f.Addresses) > 0 {
+		return f.Addresses, nil, nil
 	}
 	return addrs, nil, p.skip
 }
@@ -87,7 +91,7 @@ func (n *network) lookEgress(ctx context.Context, f *Facts) Finding {
 	if len(f.SecurityGroups) == 0 {
 		return Skip("the bastion's security groups are not known")
 	}
-	addrs, _, skip := n.dialled(ctx)
+	addrs, _, skip := n.dialled(ctx, f)
 	if skip != nil {
 		return *skip
 	}
@@ -103,7 +107,7 @@ func (n *network) lookEgress(ctx context.Context, f *Facts) Finding {
 	var peers []string
 	if n.isGateway() {
 		list = n.prefixes.id
-		whither = fmt.Sprintf("PrefixListIds=[{PrefixListId=%s}]", list)
+		whither = fmt.Sprintf("PrefixListIds=[{PrefixListId=%s}]", nameOr(list, "pl-…"))
 	} else {
 		for _, g := range n.endpoint.Groups {
 			peers = append(peers, aws.ToString(g.GroupId))
@@ -117,11 +121,13 @@ func (n *network) lookEgress(ctx context.Context, f *Facts) Finding {
 	for _, a := range addrs {
 		switch admits(rules, a, list, peers) {
 		case no:
-			to := "DynamoDB's prefix list " + list
+			of := ""
 			if !n.isGateway() {
-				to = f.VPCE
+				of = ", of " + f.VPCE
+			} else if list != "" {
+				of = ", of DynamoDB's prefix list " + list
 			}
-			return Bad(fmt.Sprintf("%s lets nothing out to %s, port 443, of %s", strings.Join(f.SecurityGroups, ", "), a, to),
+			return Bad(fmt.Sprintf("%s lets nothing out to %s, port 443%s", strings.Join(f.SecurityGroups, ", "), a, of),
 				"Connections of the bastion to DynamoDB get no answer.",
 				n.aws("ec2 authorize-security-group-egress --group-id %s --ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,%s'", f.SecurityGroups[0], whither))
 		case perhaps:
@@ -129,7 +135,7 @@ func (n *network) lookEgress(ctx context.Context, f *Facts) Finding {
 		}
 	}
 	if unsure {
-		return Skip("%s has rules for other prefix lists, which are not looked into", f.SecurityGroups[0])
+		return Skip("%s has rules for prefix lists that are not known here", f.SecurityGroups[0])
 	}
 	return Well("%s lets port 443 out", strings.Join(f.SecurityGroups, ", "))
 }

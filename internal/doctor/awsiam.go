@@ -117,13 +117,20 @@ func (n *network) lookThrough(ctx context.Context, f *Facts) Finding {
 			allowed = append(allowed, action)
 			continue
 		}
-		// Without a key that a condition asks for, IAM does not know.
-		if missing := slices.DeleteFunc(slices.Clone(r.MissingContextValues), func(k string) bool { return strings.HasPrefix(strings.ToLower(k), "aws:sourcevpc") }); len(missing) > 0 {
-			return Skip("whether %s is allowed depends on %s", action, strings.Join(missing, ", "))
+		if missing := unknownKeys(r); missing != "" {
+			return Skip("whether %s is allowed depends on %s", action, missing)
 		}
 		return n.refused(f, w, action, r)
 	}
 	return Well("%s %s may %s through %s", w.kind, w.name, some(allowed), f.VPCE)
+}
+
+// unknownKeys are those that conditions ask for and that were not given: without
+// them IAM does not know. That there is no endpoint is known.
+func unknownKeys(r types.EvaluationResult) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(r.MissingContextValues), func(key string) bool {
+		return strings.HasPrefix(strings.ToLower(key), "aws:sourcevpc")
+	}), ", ")
 }
 
 // refused is the finding where IAM denies a call that comes through the endpoint.
@@ -135,7 +142,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 	}
 	if b := r.PermissionsBoundaryDecisionDetail; b != nil && !b.AllowedByPermissionsBoundary {
 		return Bad(detail+": its permissions boundary", "A boundary limits what the other policies of the "+w.kind+" can allow.",
-			fmt.Sprintf("aws iam get-%s --%s-name %s --query '%s.PermissionsBoundary' (names the policy to change)", w.kind, w.kind, w.name, map[string]string{"user": "User", "role": "Role"}[w.kind]))
+			fmt.Sprintf("have it changed; this names it: aws iam get-%s --%s-name %s", w.kind, w.kind, w.name))
 	}
 	if r.EvalDecision == types.PolicyEvaluationDecisionTypeExplicitDeny {
 		var names []string
@@ -149,7 +156,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 			by = some(names) + " denies"
 		}
 		return Bad(detail+": "+by, "A statement that denies wins over all that allow; perhaps it names another endpoint, or none.",
-			fmt.Sprintf("ddbproxy policy --vpce %s --deny prints one that admits the endpoint; put it in the place of that one", f.VPCE))
+			fmt.Sprintf("put in its place what this prints, which admits the endpoint: ddbproxy policy --vpce %s --deny", f.VPCE))
 	}
 	meaning := "No policy of the " + w.kind + " allows it, or only through another endpoint."
 	if f.Table == "" {
@@ -163,7 +170,7 @@ func (n *network) refused(f *Facts, w who, action string, r types.EvaluationResu
 // prints. Roles of IAM Identity Center are changed in their permission set only.
 func (w who) attach(print, name string) string {
 	if strings.HasPrefix(w.name, ssoRole) {
-		return print + " (into the permission set, IAM Identity Center console)"
+		return "put into the permission set (IAM Identity Center console) what this prints: " + print
 	}
 	return fmt.Sprintf("%s >%s.json && aws iam put-%s-policy --%s-name %s --policy-name %s --policy-document file://%s.json",
 		print, name, w.kind, w.kind, w.name, name, name)
@@ -181,8 +188,12 @@ func (n *network) lookElsewhere(ctx context.Context, f *Facts) Finding {
 	}
 	var allowed []string
 	for _, r := range results {
-		if r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed {
-			allowed = append(allowed, aws.ToString(r.EvalActionName))
+		action, missing := aws.ToString(r.EvalActionName), unknownKeys(r)
+		switch {
+		case r.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed:
+			allowed = append(allowed, action)
+		case r.EvalDecision == types.PolicyEvaluationDecisionTypeImplicitDeny && missing != "":
+			return Skip("whether %s is allowed depends on %s", action, missing)
 		}
 	}
 	if len(allowed) == 0 {

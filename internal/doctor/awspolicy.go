@@ -51,8 +51,8 @@ func (n *network) lookPolicy(_ context.Context, f *Facts) Finding {
 	case len(refused) > 0:
 		return Bad(fmt.Sprintf("the policy of %s does not let %s pass", f.VPCE, some(refused)),
 			"Whatever IAM allows, DynamoDB answers AccessDeniedException to what comes through the endpoint.",
-			"ddbproxy policy --endpoint-policy"+flagFor("--table", f.Table)+" >endpoint.json && "+
-				n.aws("ec2 modify-vpc-endpoint --vpc-endpoint-id %s --policy-document file://endpoint.json", f.VPCE))
+			"add to it, by aws ec2 modify-vpc-endpoint --policy-document, what this prints: ddbproxy policy --endpoint-policy"+
+				flagFor("--table", f.Table)+" --region "+n.region+flagFor("--account", account(f)))
 	case len(unknown) > 0:
 		slices.Sort(depends)
 		return Skip("whether %s passes depends on %s", some(unknown), strings.Join(slices.Compact(depends), ", "))

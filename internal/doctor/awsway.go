@@ -58,22 +58,25 @@ func (n *network) lookRoute(ctx context.Context, f *Facts) Finding {
 	id := aws.ToString(table.RouteTableId)
 	if !slices.Contains(n.endpoint.RouteTableIds, id) {
 		f.path = denial.Past
-		return Bad(fmt.Sprintf("%s, of the bastion's subnet, has no route to %s", id, f.VPCE),
-			"The bastion's calls take "+defaultRoute(table)+" to DynamoDB's public addresses, and policies with aws:SourceVpce deny them.",
+		meaning := "There is no default route either, so the bastion's calls to DynamoDB go nowhere."
+		if by := defaultRoute(table); by != "" {
+			meaning = "The bastion's calls go by " + by + " to DynamoDB's public addresses, and policies with aws:SourceVpce deny them."
+		}
+		return Bad(fmt.Sprintf("%s, of the bastion's subnet, has no route to %s", id, f.VPCE), meaning,
 			n.aws("ec2 modify-vpc-endpoint --vpc-endpoint-id %s --add-route-table-ids %s", f.VPCE, id))
 	}
 	for _, r := range table.Routes {
 		if aws.ToString(r.GatewayId) == f.VPCE && r.State == types.RouteStateBlackhole {
 			return Bad(fmt.Sprintf("the route of %s to %s is a blackhole", id, f.VPCE),
 				"Its packets are dropped: calls hang.",
-				n.aws("ec2 modify-vpc-endpoint --vpc-endpoint-id %s --remove-route-table-ids %s", f.VPCE, id)+" (then add it again)")
+				"take the route out, and add it again: "+n.aws("ec2 modify-vpc-endpoint --vpc-endpoint-id %s --remove-route-table-ids %s", f.VPCE, id))
 		}
 	}
 	f.path = denial.Through
 	return Well("%s has it", id)
 }
 
-// defaultRoute is where packets go that no other route takes.
+// defaultRoute is where packets go that no other route takes; "" for nowhere.
 func defaultRoute(table types.RouteTable) string {
 	for _, r := range table.Routes {
 		if aws.ToString(r.DestinationCidrBlock) == "0.0.0.0/0" {
@@ -84,7 +87,7 @@ func defaultRoute(table types.RouteTable) string {
 			}
 		}
 	}
-	return "no way at all, for there is no default route, or another"
+	return ""
 }
 
 // lookInterface sees that an interface endpoint is dialled, and lets the bastion in.
@@ -121,7 +124,7 @@ func (n *network) lookInterface(ctx context.Context, f *Facts) Finding {
 			"Connections of the bastion to the endpoint get no answer.",
 			n.aws("ec2 authorize-security-group-ingress --group-id %s --protocol tcp --port 443 --cidr %s/32", ids[0], f.PrivateAddr))
 	case perhaps:
-		return Skip("%s has rules for prefix lists, which are not looked into", ids[0])
+		return Skip("%s has rules for prefix lists that are not known here", ids[0])
 	}
 	return Well("%s lets %s in", ids[0], f.PrivateAddr)
 }
