@@ -140,6 +140,7 @@ const configUsage = "configuration `file` (default: the one that ddbproxy config
 func (o *connectOptions) flags(f *pflag.FlagSet) {
 	o.wayFlags(f)
 	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
+	f.StringVar(&o.callers, "caller-profile", "", "AWS `profile` whose access key callers may sign with too; it need not be AWS's: for tools that keep a key of their own")
 	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
 	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
 	f.DurationVar(&o.hold, "hold", defaultHold, "how long a request waits for a tunnel that is down")
@@ -154,7 +155,6 @@ func (o *connectOptions) wayFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
-	f.StringVar(&o.callers, "caller-profile", "", "AWS `profile` whose access key callers may sign with too; it need not be AWS's: for tools that keep a key of their own")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")

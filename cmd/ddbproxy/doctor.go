@@ -35,16 +35,19 @@ proof the same signed call past the bastion and through it. Each part is a line,
 
 It takes the settings of ddbproxy connect, the TARGETs of its configuration file
 among them, and goes beside a session that runs. Without HOST it looks at the
-bastions of the sessions that run, with the settings given here.
+bastions of the sessions that run, with the settings given here. Of several
+profiles and regions it takes the first.
 
 Nothing is changed, here or at AWS: known_hosts is not written, and a host key
-that is not known is refused. The one thing that stays is what connect would
-leave too: the relay in ~/.cache/ddbproxy on a bastion that has none.
+that is not known is refused, or taken for this once where ssh's configuration
+accepts new ones. What connect would leave stays here too: the relay in
+~/.cache/ddbproxy on a bastion that has none, and for 60 seconds the key of
+--instance-connect.
 
-Its calls to AWS only read. From here it asks STS who it is and DynamoDB for a
-list of tables (or about --table, where a policy allows one table alone), from
-the bastion for the same, and where permissions allow EC2 and IAM about the VPC
-and the policies; what they do not allow is skipped.
+All other calls to AWS only read. From here it asks STS who it is and DynamoDB
+for a list of tables (or about --table, where a policy allows one table alone),
+from the bastion for the same, and EC2 and IAM about the VPC and the policies.
+What permissions do not allow is skipped.
 
 The exit code is 0 when nothing failed, 1 when something did, and 2 where the
 command line is wrong. What was skipped has not failed.`,

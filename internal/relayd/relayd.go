@@ -31,7 +31,8 @@ It is started over ssh by ddbproxy, or by sshd as a forced command:
   restrict,command="ddbproxy-relay -region eu-west-1" ssh-ed25519 AAAA…
 
 It dials DynamoDB endpoints on port 443 and nothing else, listens nowhere,
-writes no file, and ends with its ssh session.
+writes no file, and ends with its ssh session. Asked by ddbproxy doctor, it tells
+where it is (region, VPC, subnet, security groups), by the instance's metadata.
 
 /etc/ddbproxy/relay.toml can narrow that for all relays of a machine, whatever
 their flags are; what is left out limits nothing, but that interface endpoints
