@@ -21,6 +21,7 @@ const (
 // startRelay runs the relay that is on the bastion's PATH or was uploaded
 // before, and uploads one where there is none.
 func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error) {
+	start := time.Now()
 	onPath, uploaded := true, false
 	for {
 		r, err := c.execRelay(ctx, sh, onPath)
@@ -64,6 +65,7 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			return nil, e
 		}
 		uploaded = true
+		c.traced(StepUpload, sh.String(), 0, start, "uploaded just now")
 	}
 }
 

@@ -41,6 +41,7 @@ type connectOptions struct {
 
 	program  func(goos, goarch string) *tunnel.Program // the demo has none to upload
 	ours     []net.Listener
+	ports    []string    // of other sessions of this user, which no call of our own may go through
 	detached bool        // startInBackground began us
 	end      func()      // another command ends the session; nil: none can
 	up       atomic.Bool // the session is up: nobody is asked any more
@@ -129,11 +130,20 @@ const configUsage = "configuration `file` (default: the one that ddbproxy config
 
 // flags are those of every command that opens a session.
 func (o *connectOptions) flags(f *pflag.FlagSet) {
+	o.wayFlags(f)
+	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
+	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
+	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
+	f.DurationVar(&o.hold, "hold", defaultHold, "how long a request waits for a tunnel that is down")
+}
+
+const defaultHold = 20 * time.Second
+
+// wayFlags say by what way, and with what, a session would come to AWS.
+func (o *connectOptions) wayFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
 	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
-	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
-	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -144,8 +154,6 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")
 	f.StringVar(&o.caBundle, "ca-bundle", "", "PEM `file` of certificate authorities for AWS (default: AWS_CA_BUNDLE, else the system's)")
 	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
-	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
-	f.DurationVar(&o.hold, "hold", 20*time.Second, "how long a request waits for a tunnel that is down")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each request, and what the tunnel does")
 }
 
@@ -219,7 +227,8 @@ func (o *connectOptions) several(args []string) error {
 	return nil
 }
 
-// isOurs reports whether host:port is one of our own listeners.
+// isOurs reports whether host:port is one of our own listeners, or another
+// session's.
 func (o *connectOptions) isOurs(hostport string) bool {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -229,7 +238,7 @@ func (o *connectOptions) isOurs(hostport string) bool {
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return false
 	}
-	return slices.ContainsFunc(o.ours, func(l net.Listener) bool {
+	return slices.Contains(o.ports, port) || slices.ContainsFunc(o.ours, func(l net.Listener) bool {
 		_, p, _ := net.SplitHostPort(l.Addr().String())
 		return p == port
 	})

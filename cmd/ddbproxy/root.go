@@ -201,7 +201,7 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newExec(c), newStatus(), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newConfig(c), newService(c), newBastion(), newPolicy(), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newDoctor(c), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newConfig(c), newService(c), newBastion(), newPolicy(), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,

@@ -41,6 +41,11 @@ func setup(e *testscript.Env) error {
 		return err
 	}
 	e.Defer(func() { s.strike() })
+	outside, endOutside, err := s.outside()
+	if err != nil {
+		return err
+	}
+	e.Defer(endOutside)
 	home, run := filepath.Join(e.WorkDir, "home"), filepath.Join(e.WorkDir, "run")
 	for _, dir := range []string{home, run} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -55,7 +60,7 @@ func setup(e *testscript.Env) error {
 	})
 	e.Vars = append(e.Vars,
 		"HOME="+home, "XDG_RUNTIME_DIR="+run,
-		"BASTION=dev@"+s.ssh.String(), "STAGE="+s.dir,
+		"BASTION=dev@"+s.ssh.String(), "STAGE="+s.dir, "OUTSIDE="+outside,
 		"AWS_ACCESS_KEY_ID="+s.key, "AWS_SECRET_ACCESS_KEY="+s.secret,
 		"DDBPROXY_SSH_CONFIG="+s.file("ssh_config"), "DDBPROXY_IDENTITY="+s.file("id_ed25519"),
 		"DDBPROXY_KNOWN_HOSTS="+s.file("known_hosts"), "AWS_CA_BUNDLE="+s.file("ca.pem"),

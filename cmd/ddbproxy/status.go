@@ -193,17 +193,26 @@ func age(d time.Duration) string {
 // ownPort tells where the port that is in use is that of a session of this user,
 // which may do as well as another.
 func ownPort(ctx context.Context, err error) error {
+	if bastion := ownSession(ctx, err); bastion != "" {
+		return &exitError{exitPort, err, fmt.Sprintf("it is your session by %s: go on with it (ddbproxy status), or take another port: --listen 8001", bastion)}
+	}
+	return err
+}
+
+// ownSession is the bastion of the session of this user that has the port which
+// err finds in use, "" where it is not one's own.
+func ownSession(ctx context.Context, err error) (bastion string) {
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
+		return ""
 	}
 	found, _, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
 	for _, s := range found {
 		port := s.URL[strings.LastIndex(s.URL, ":"):]
 		if strings.Contains(err.Error(), port+" is in use") && len(s.Bastions) > 0 {
-			return &exitError{exitPort, err, fmt.Sprintf("it is your session by %s: go on with it (ddbproxy status), or take another port: --listen 8001", s.Bastions[0].Destination)}
+			return s.Bastions[0].Destination
 		}
 	}
-	return err
+	return ""
 }
 
 // noSession is the error where there is none, on that port if one was named.

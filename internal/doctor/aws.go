@@ -72,7 +72,16 @@ func (n *network) open(f *Facts) (skip *Finding) {
 		if n.ec2 == nil {
 			cfg := f.Config.Copy()
 			cfg.Region = n.region
-			n.ec2, n.iam = ec2.NewFromConfig(cfg), iam.NewFromConfig(cfg)
+			n.ec2 = ec2.NewFromConfig(cfg, func(o *ec2.Options) {
+				if url := f.urlOf("AWS_ENDPOINT_URL_EC2"); url != nil {
+					o.BaseEndpoint = url
+				}
+			})
+			n.iam = iam.NewFromConfig(cfg, func(o *iam.Options) {
+				if url := f.urlOf("AWS_ENDPOINT_URL_IAM"); url != nil {
+					o.BaseEndpoint = url
+				}
+			})
 		}
 		return nil
 	}

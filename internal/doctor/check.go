@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -57,6 +58,9 @@ type Finding struct {
 	// sentence, and the one command or console step that mends it.
 	Meaning string `json:"meaning,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
+
+	took time.Duration // where it was not Run that took the time
+	root string        // of a skipped check: the one that stands in its way
 }
 
 // Well is a check without a complaint.
@@ -66,12 +70,17 @@ func Well(format string, args ...any) Finding {
 
 // Bad is a check that failed: what was seen, what it means, and what mends it.
 func Bad(detail, meaning, remedy string) Finding {
-	return Finding{Failed, detail, meaning, remedy}
+	return Finding{Outcome: Failed, Detail: detail, Meaning: meaning, Remedy: remedy}
 }
 
 // Skip is a check that could not be made, and why.
 func Skip(format string, args ...any) Finding {
 	return Finding{Outcome: Skipped, Detail: fmt.Sprintf(format, args...)}
+}
+
+// blocked is a check that another stands in the way of.
+func blocked(root string) Finding {
+	return Finding{Outcome: Skipped, Detail: "it needs " + root, root: root}
 }
 
 // Result is a Finding with the check that it is of.
@@ -98,7 +107,7 @@ func (l *Checklist) Run(ctx context.Context, checks []Check, f *Facts) {
 	for _, c := range checks {
 		start := time.Now()
 		r := Result{ID: c.ID, Bastion: f.Bastion, Section: c.Section, Title: c.Title, Finding: c.look(ctx, f, l.Results)}
-		r.Duration = float64(time.Since(start).Round(100*time.Microsecond)) / float64(time.Millisecond)
+		r.Duration = milliseconds(cmp.Or(r.took, time.Since(start)))
 		l.Results = append(l.Results, r)
 		if l.Each != nil {
 			l.Each(r)
@@ -120,9 +129,18 @@ func (c Check) look(ctx context.Context, f *Facts, before []Result) Finding {
 	}
 	for _, id := range c.Needs {
 		i := slices.IndexFunc(before, func(r Result) bool { return r.ID == id && (r.Bastion == "" || r.Bastion == f.Bastion) })
-		if i >= 0 && before[i].Outcome != OK {
-			return Skip("it needs %s: %s, which %s", before[i].Section, before[i].Title, map[Outcome]string{Failed: "failed", Skipped: "was skipped"}[before[i].Outcome])
+		if i < 0 || before[i].Outcome == OK {
+			continue
 		}
+		root := before[i].root
+		if root == "" {
+			how := "failed"
+			if before[i].Outcome == Skipped {
+				how = "was skipped"
+			}
+			root = fmt.Sprintf("%s: %s, which %s", before[i].Section, before[i].Title, how)
+		}
+		return blocked(root)
 	}
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -131,6 +149,11 @@ func (c Check) look(ctx context.Context, f *Facts, before []Result) Finding {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return c.Run(ctx, f)
+}
+
+// milliseconds has one digit behind the point.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond)
 }
 
 // AllWell reports whether no check failed.

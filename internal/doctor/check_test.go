@@ -44,7 +44,7 @@ SSH
   – c                      it needs SSH: b, which failed
 
 AWS
-  – d                      it needs SSH: c, which was skipped
+  – d                      it needs SSH: b, which failed
 
 1 ok, 1 failed, 2 skipped
 `

@@ -14,6 +14,9 @@ type Facts struct {
 	// Config is for calls of one's own to AWS, from the laptop and not through the
 	// bastion: credentials, certificate authorities, no endpoint of ddbproxy's.
 	Config aws.Config `json:"-"`
+	// URLOf gives the endpoint of a service that is not the region's own, by its
+	// variable such as AWS_ENDPOINT_URL_EC2; nil for none.
+	URLOf func(variable string) *string `json:"-"`
 
 	// Bastion is the one that is looked at, as it was named; "" while it is the
 	// laptop.
@@ -45,6 +48,14 @@ type Facts struct {
 	Through *Denial `json:"tunnel_denial,omitempty"`
 
 	path denial.Path // of the bastion's calls; see Path
+}
+
+// urlOf is URLOf where it is set.
+func (f *Facts) urlOf(variable string) *string {
+	if f.URLOf == nil {
+		return nil
+	}
+	return f.URLOf(variable)
 }
 
 // Denial is AWS's refusal of a signed call.

@@ -12,12 +12,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/ddbproxy/ddbproxy/internal/survey"
 	"github.com/ddbproxy/ddbproxy/internal/version"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
@@ -61,6 +63,9 @@ type Program struct {
 	Policy string
 	// Audit replaces the syslog of -audit.
 	Audit io.Writer
+	// Surveyor tells where this machine is; nil is by its own DNS and the instance
+	// metadata.
+	Surveyor *survey.Surveyor
 }
 
 // Run runs the program with these arguments (without its name) and returns its
@@ -130,10 +135,11 @@ func (p Program) fail(code int, err error) int {
 func (p Program) relay(ctx context.Context, all []rules) error {
 	gate := p.gate(all)
 	server := &relay.Server{
-		Allow:   func(target string) error { return allowed(all, target) },
-		Dial:    gate.DialContext,
-		Version: version.String(),
-		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
+		Allow:     func(target string) error { return allowed(all, target) },
+		Dial:      gate.DialContext,
+		Questions: p.surveyor().Handler(func(name string) error { return allowed(all, net.JoinHostPort(name, "443")) }),
+		Version:   version.String(),
+		Logger:    slog.New(slog.NewTextHandler(p.Stderr, nil)),
 	}
 	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
 		w := p.Audit
@@ -153,6 +159,15 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 		work.Go(func() { gate.expire(ctx, end) })
 	}
 	return p.serve(ctx, server)
+}
+
+func (p Program) surveyor() survey.Surveyor {
+	if p.Surveyor != nil {
+		return *p.Surveyor
+	}
+	return survey.Surveyor{Metadata: survey.InstanceMetadata, Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	}}
 }
 
 // gate dials as all rules have it.
