@@ -33,7 +33,7 @@ func TestBodyLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.SessionKey.ID), size)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.Identities[0].Keys[0].ID), size)
 		if size <= maxDrain {
 			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
 				t.Fatalf("%s: the proxy stopped reading: %v", name, err)
@@ -55,7 +55,7 @@ func TestBodyLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\nshort", claimFor(s.SessionKey.ID))
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\nshort", claimFor(s.Identities[0].Keys[0].ID))
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
@@ -34,16 +32,9 @@ type Server struct {
 	DialEarly func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialOther opens the connections of CONNECT requests to hosts that are not DynamoDB's; nil refuses them.
 	DialOther func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Credentials are what requests are signed with; the provider is asked for each request and should be a cache.
-	// nil leaves proxy mode only.
-	Credentials aws.CredentialsProvider
-	// SessionKey is the key that callers may sign with besides the profile's own; zero admits only that one.
-	SessionKey Key
-	// Profile is the name of the AWS profile behind Credentials, for messages; empty means the default one.
-	Profile string
-	// Others are further profiles that are served at the same time: the key that a caller signs with decides whose
-	// credentials its requests get. They have their own session keys.
-	Others []Identity
+	// Identities are the AWS profiles that are served at the same time: the key that a caller signs with decides whose
+	// credentials its requests get. None leaves proxy mode only.
+	Identities []Identity
 	// Regions are those served; empty serves all. The first is the default, which callers' regions "localhost" and
 	// "local" stand for and which Warm connects to.
 	Regions []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -80,6 +81,41 @@ func (c *Client) Sessions(most int) (int, error) {
 		open = append(open, ch)
 	}
 	return len(open), nil
+}
+
+// Distance measures the round trip to the bastion's sshd: the shortest of a few, for
+// what exceeds it is a busy machine's doing.
+func (c *Client) Distance(ctx context.Context) (time.Duration, error) {
+	s, err := c.session()
+	if err != nil {
+		return 0, err
+	}
+	if s.link == nil {
+		return 0, errNoLink
+	}
+	var best time.Duration
+	for range 3 {
+		sent, answered := time.Now(), make(chan time.Time, 1)
+		lost := make(chan struct{})
+		go func() { // ends with its answer or with the connection
+			defer close(lost)
+			probe(s.link.Client, answered)
+		}()
+		select {
+		case <-lost:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+		select {
+		case at := <-answered:
+			if d := at.Sub(sent); best == 0 || d < best {
+				best = d
+			}
+		default:
+			return 0, relay.ErrClosed
+		}
+	}
+	return best, nil
 }
 
 // Ask sends a question to the relay that has no connection as its answer. The

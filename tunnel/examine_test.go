@@ -142,11 +142,23 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+func TestDistance(t *testing.T) {
+	sc := newScene(t)
+	c := sc.client(t)
+	start(t, c)
+	if d, err := c.Distance(t.Context()); d <= 0 || err != nil {
+		t.Errorf("Distance = %v, %v", d, err)
+	}
+}
+
 func TestNothingToExamineBehindAnSSHCommand(t *testing.T) {
 	c := &Client{}
 	c.current = &session{}
 	if err := c.Forwards(t.Context(), target); !errors.Is(err, errNoLink) {
 		t.Errorf("Forwards = %v", err)
+	}
+	if _, err := c.Distance(t.Context()); !errors.Is(err, errNoLink) {
+		t.Errorf("Distance = %v", err)
 	}
 	if _, err := c.Sessions(1); !errors.Is(err, errNoLink) {
 		t.Errorf("Sessions = %v", err)
@@ -157,5 +169,15 @@ func TestNothingToExamineBehindAnSSHCommand(t *testing.T) {
 	c.current = nil
 	if _, err := c.Ask(t.Context(), "/place"); !errors.Is(err, relay.ErrClosed) {
 		t.Errorf("Ask = %v while it is down", err)
+	}
+}
+
+func TestBastionWithoutSessions(t *testing.T) {
+	sc := newScene(t)
+	sc.bastion.NoSessions = true
+	c := sc.client(t)
+	if err := c.Start(t.Context()); !errors.Is(err, ErrNoSession) || !strings.Contains(err.Error(), "MaxSessions") {
+		c.Close()
+		t.Errorf("Start = %v, want %v", err, ErrNoSession)
 	}
 }

@@ -31,7 +31,7 @@ type session struct {
 	relay   *runningRelay // nil: forward
 	stripes *stripes      // it and those beside it; nil: forward
 	carrier Carrier
-	reason  string // why forward, in auto
+	reason  string // why it is that one, in auto
 
 	began time.Time
 	done  chan struct{} // closed when the session is over
@@ -76,6 +76,10 @@ func (c *Client) load(ctx context.Context, l *link) (*session, error) {
 		case err == nil:
 			s.relay, s.carrier = r, CarrierRelay
 			s.stripes = c.newStripes(r, l)
+			if c.Carrier != CarrierRelay {
+				s.reason = "it runs there"
+				c.log().Info("the relay is the carrier", "reason", s.reason)
+			}
 		case c.Carrier == CarrierRelay || !isPermanent(err):
 			return nil, err
 		default:

@@ -43,9 +43,38 @@ func (c *Client) newStripes(r *runningRelay, l *link) *stripes {
 	st := &stripes{relays: []*runningRelay{r}, spread: c.spread, log: c.log()}
 	if l != nil {
 		st.full = l.full
-		st.more = func(ctx context.Context) (*runningRelay, error) { return c.startRelay(ctx, sshShell{l}) }
+		st.more = func(ctx context.Context) (*runningRelay, error) {
+			return c.startRelay(ctx, &besideShell{sshShell: sshShell{l}})
+		}
 	}
 	return st
+}
+
+// besideShell starts programs beside a relay that is well: cut ends them, and
+// not the connection that it stands on.
+type besideShell struct {
+	sshShell
+
+	mu      sync.Mutex
+	started []remote
+}
+
+func (b *besideShell) start(command string) (remote, error) {
+	r, err := b.sshShell.start(command)
+	if err == nil {
+		b.mu.Lock()
+		b.started = append(b.started, r)
+		b.mu.Unlock()
+	}
+	return r, err
+}
+
+func (b *besideShell) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.started {
+		r.Close() // a dead peer that holds it is noticed by keepalives
+	}
 }
 
 // dial opens a connection by the relay that has the fewest.
@@ -74,6 +103,13 @@ func (st *stripes) pick() (r *runningRelay, first bool) {
 		}
 	}
 	return best, best == st.relays[0]
+}
+
+// count is how many relays there are.
+func (st *stripes) count() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.relays)
 }
 
 func (st *stripes) drop(r *runningRelay) {
@@ -133,10 +169,7 @@ func (st *stripes) widen(ctx context.Context) bool {
 	if len(refused) > 0 {
 		st.log.Info("no further relay beside the first", "err", refused[0])
 	}
-	st.mu.Lock()
-	count := len(st.relays)
-	st.mu.Unlock()
-	if count > before {
+	if count := st.count(); count > before {
 		st.log.Info("channels are too narrow for this distance", "relays", count)
 		if st.spread != nil {
 			st.spread()

@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"slices"
@@ -78,12 +79,6 @@ func over(r *runningRelay) bool {
 	}
 }
 
-func (st *stripes) count() int {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return len(st.relays)
-}
-
 func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	sc := newScene(t)
 	relays := &programs{scene: sc}
@@ -100,7 +95,7 @@ func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	if n := relays.runs.Load(); n != someStripes {
 		t.Errorf("%d relays after a rush, want %d", n, someStripes)
 	}
-	until(t, func() bool { rush(t, c); return s.stripes.count() == maxStripes })
+	until(t, func() bool { rush(t, c); return c.Status().Channels == maxStripes })
 	<-spread
 	var conns []net.Conn
 	for range 2 * maxStripes {
@@ -172,5 +167,39 @@ func TestNarrowChannelStaysAloneWhereTheServerAllowsNoOther(t *testing.T) {
 	}
 	if err := ping(t.Context(), c); err != nil {
 		t.Error(err)
+	}
+}
+
+// A further relay that hangs is none, and takes nothing along.
+func TestHungFurtherRelayLeavesTheFirstAlone(t *testing.T) {
+	sc := newScene(t)
+	var once sync.Once
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = func(command string, ch ssh.Channel) int {
+		first := false
+		once.Do(func() { first = true })
+		if first {
+			return relays.run(command, ch)
+		}
+		io.Copy(io.Discard, ch)
+		return 1
+	}
+	c := sc.client(t)
+	s := distant(t, c)
+	conn, err := c.DialContext(t.Context(), "tcp", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	impatient, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if s.stripes.widen(impatient) {
+		t.Error("relays that hang count as started")
+	}
+	if n := s.stripes.count(); n != 1 {
+		t.Errorf("%d relays, want 1", n)
+	}
+	if err := echoed(conn); err != nil || c.current != s {
+		t.Errorf("the first relay's connection: %v; session replaced: %v", err, c.current != s)
 	}
 }

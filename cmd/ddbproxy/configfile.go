@@ -14,6 +14,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/ddbproxy/ddbproxy/tunnel"
 )
 
 // originKey is the annotation of a flag that was not given and has a value: where
@@ -74,6 +76,26 @@ func fromFile(c *console, cmd *cobra.Command, args []string) ([]string, error) {
 		c.say("ddbproxy: %s is the target of %s, not a host", args[0], f.name)
 	}
 	return bastions, nil
+}
+
+// orTarget adds to the error of a host that is not there which target was
+// probably meant: a target that is mistyped is taken for a host.
+func orTarget(cmd *cobra.Command, args []string, err error) error {
+	var unreachable *tunnel.Error
+	if len(args) != 1 || !errors.As(err, &unreachable) || unreachable.Kind != tunnel.KindUnreachable {
+		return err
+	}
+	named, _ := cmd.Flags().GetString("config")
+	f, ferr := readConfig(named)
+	if ferr != nil {
+		return err
+	}
+	near := nearest(args[0], slices.Sorted(maps.Keys(f.targets)))
+	if near == "" {
+		return err
+	}
+	code, _ := describe(err)
+	return &exitError{code, err, "did you mean the target " + near + " of " + f.name + "?"}
 }
 
 // readConfig reads and checks a file; "" is the usual one, which need not be

@@ -19,7 +19,7 @@ import (
 const isWindows = runtime.GOOS == "windows"
 
 func newConfigure(c *console) *cobra.Command {
-	var region, port string
+	var region, port, of string
 	var undo bool
 	cmd := &cobra.Command{
 		Use:   "configure [PROFILE]",
@@ -32,6 +32,7 @@ takes it out again.
 The profile has a region, ddbproxy credentials as its credential_process, and a
 services section with the endpoint http://localhost:8000. Region and port are
 those of the running session, or given here; once more with others changes them.
+Of a session with several profiles --profile says whose requests these are.
 
 AWS CLI from 2.13 and 1.29, boto3 from 1.28, and the SDKs for JavaScript 3 and
 Go 2 know services sections. Older ones, Debian 12's AWS CLI 2.9 among them,
@@ -44,7 +45,8 @@ the session's key. Do not start ddbproxy connect with it.`,
   aws --profile ddbproxy dynamodb list-tables
 
   ddbproxy configure staging --region eu-west-1 --local-port 8001
-  ddbproxy configure staging --undo`,
+  ddbproxy configure staging --undo
+  ddbproxy configure via-prod --profile prod`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError("ddbproxy configure NAME", "configure takes one profile, and got %d", len(args))
@@ -66,12 +68,13 @@ the session's key. Do not start ddbproxy connect with it.`,
 				}
 				return unconfigure(c, file, name)
 			}
-			return configure(cmd.Context(), c, file, awsProfile{name: name, region: region}, port)
+			return configure(cmd.Context(), c, file, awsProfile{name: name, region: region, of: firstOf(of)}, port)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&region, "region", "", "AWS `region` of the profile (default: the running session's, else AWS_REGION)")
 	f.StringVar(&port, "local-port", "", "the session's local `port` (default: that of the running session, else 8000)")
+	profileFlag(f, &of)
 	f.BoolVar(&undo, "undo", false, "take the profile out again")
 	return cmd
 }
@@ -136,6 +139,8 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	}
 	if err != nil {
 		session = sessionInfo{URL: "http://localhost:" + port}
+	} else if _, err := session.as(p.of); err != nil {
+		return err
 	}
 	p.url = session.plainURL() // the profile would need ca_bundle for https
 	for _, region := range []string{session.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")} {
@@ -153,7 +158,7 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	if err != nil {
 		return err
 	}
-	p.process, err = processCommand(program, session.port())
+	p.process, err = processCommand(program, session.port(), p.of)
 	return err
 }
 

@@ -28,6 +28,7 @@ type connectOptions struct {
 	tls          bool
 	regions      []string
 	profiles     []string // the first is the default
+	callers      string   // profile whose key callers may have too
 	endpoint     string
 	identities   []string
 	sshConfig    string
@@ -44,7 +45,9 @@ type connectOptions struct {
 	ports    []string    // of other sessions of this user, which no call of our own may go through
 	detached bool        // startInBackground began us
 	end      func()      // another command ends the session; nil: none can
-	up       atomic.Bool // the session is up: nobody is asked any more
+	stays    bool        // a person has the terminal before them as long as the session lasts
+	up       atomic.Bool // the session is up
+	asking   atomic.Bool // for an MFA code
 }
 
 func newConnect(c *console) *cobra.Command {
@@ -66,6 +69,10 @@ signature pass through untouched.
 Several profiles are served at the same time: a request is signed with that of
 the key it came with. ddbproxy env --profile prod gives the key of one of them.
 
+A GUI that keeps a key of its own, or makes one up, signs with that: put it into
+a profile in ~/.aws/credentials, and give --caller-profile. The key opens
+nothing but this port; a secret that others know, or guess, opens that to them.
+
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
 
@@ -79,8 +86,9 @@ ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
 With --tls the port serves https too, for tools that insist on it, by a
-certificate for localhost, 127.0.0.1 and ::1. Its authority is made once for
-this user and can vouch for nothing else; it is put into no trust store.
+certificate for localhost, 127.0.0.1 and ::1, and for names of --listen-name and
+addresses that are listened on. Its authority is made once for this user and
+these names, and can vouch for nothing else; it is put into no trust store.
 ddbproxy env and exec set AWS_CA_BUNDLE to a file with it and the authorities
 trusted before.
 
@@ -104,17 +112,17 @@ also name TARGETs: a bastion or several with their settings. See ddbproxy config
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := fromFile(c, cmd, args)
+			bastions, err := fromFile(c, cmd, args)
 			if err != nil {
 				return err
 			}
-			if err := o.target(args); err != nil {
+			if err := o.target(bastions); err != nil {
 				return err
 			}
 			if background && !o.detached {
-				return startInBackground(cmd.Context(), c)
+				return o.inBackground(cmd.Context(), c)
 			}
-			return connect(cmd.Context(), c, o)
+			return orTarget(cmd, args, connect(cmd.Context(), c, o))
 		},
 	}
 	cmd.DisableFlagsInUseLine = true // it would be too long
@@ -146,6 +154,7 @@ func (o *connectOptions) wayFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
+	f.StringVar(&o.callers, "caller-profile", "", "AWS `profile` whose access key callers may sign with too; it need not be AWS's: for tools that keep a key of their own")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
 	f.Var(&o.instance, "instance-connect", "log in with a fresh key of EC2 Instance Connect to the `instance` i-0123..., and without HOST find its address")
 	f.StringSliceVarP(&o.identities, "identity", "i", nil, "ssh private key `file` for HOST (its jump hosts take theirs from the configuration)")
@@ -287,7 +296,7 @@ func greet(c *console, s *session, detached bool) {
 		default:
 			c.say("ddbproxy: %s is being connected", st.Destination)
 		}
-		if st.Reason != "" {
+		if st.Carrier == tunnel.CarrierForward && st.Reason != "" {
 			c.say("ddbproxy: no relay could run there: %s", st.Reason)
 		}
 	}
@@ -317,6 +326,7 @@ func greet(c *console, s *session, detached bool) {
 	if out, ok := c.out.(io.Closer); ok {
 		out.Close() // all is said that startInBackground waits for
 	}
+	c.bound(s.info().port())
 }
 
 // envCommand prints this session's settings, in any shell of this user.

@@ -83,6 +83,13 @@ func profileFlag(f *pflag.FlagSet, profile *string) {
 	f.StringVar(profile, "profile", "", "AWS `profile` to act for, where the session has several (default: its first)")
 }
 
+// firstOf is the one profile that is meant where DDBPROXY_PROFILE is the list for
+// connect.
+func firstOf(profiles string) string {
+	first, _, _ := strings.Cut(profiles, ",")
+	return first
+}
+
 // variable is one of the environment.
 type variable struct{ name, value string }
 
@@ -96,8 +103,8 @@ func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 		{"AWS_ENDPOINT_URL_DYNAMODB_STREAMS", s.URL},
 		{"AWS_REGION", s.Region},
 		{"AWS_DEFAULT_REGION", s.Region},
-		{"AWS_ACCESS_KEY_ID", s.KeyID},
-		{"AWS_SECRET_ACCESS_KEY", s.Secret},
+		{"AWS_ACCESS_KEY_ID", s.Key.ID},
+		{"AWS_SECRET_ACCESS_KEY", s.Key.Secret},
 		{"AWS_USE_FIPS_ENDPOINT", "false"},
 		{"AWS_USE_DUALSTACK_ENDPOINT", "false"},
 	}

@@ -74,7 +74,7 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			}
 			info, end, err := o.session(cmd.Context(), c, bastions, port, wanted)
 			if err != nil {
-				return err
+				return orTarget(cmd, args[:dash], err)
 			}
 			defer end()
 			set, unset := info.endpointEnv()
@@ -119,21 +119,14 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	if err := o.target(targets); err != nil {
 		return info, nil, err
 	}
-	found, _, err := sessions[sessionStatus](ctx, "/status")
-	if err != nil {
+	if err := o.check(); err != nil {
 		return info, nil, err
 	}
-	infos, _, err := sessions[sessionInfo](ctx, "/session")
-	if err != nil {
+	switch found, err := o.find(ctx, wanted, nil); {
+	case err != nil:
 		return info, nil, err
-	}
-	for _, s := range found {
-		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
-		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
-			if info, err = infos[i].as(o.profileNames()[0]); err == nil {
-				return info, func() {}, nil
-			}
-		}
+	case found != nil:
+		return *found, func() {}, nil
 	}
 	if len(o.listen) == 0 {
 		o.listen = []string{"0"}
@@ -145,7 +138,8 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 		}
 		return info, nil, err
 	}
-	return s.info(), func() { s.close(c) }, nil
+	info, err = s.info().as("")
+	return info, func() { s.close(c) }, err
 }
 
 // environment is base with some variables set and some left out.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,6 +94,20 @@ type inUse struct{ error }
 
 func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
 
+// listenPorts are those that o listens on; "0" is any.
+func (o *connectOptions) listenPorts() (ports []string) {
+	if len(o.listen) == 0 {
+		return []string{defaultPort}
+	}
+	for _, a := range o.listen {
+		if _, port, err := net.SplitHostPort(a); err == nil {
+			a = port
+		}
+		ports = append(ports, a)
+	}
+	return ports
+}
+
 // checkNames refuses what cannot be in a Host header.
 func checkNames(names []string) error {
 	for _, name := range names {
@@ -111,6 +126,19 @@ func exposed(ls []net.Listener) (addrs []string) {
 		}
 	}
 	return addrs
+}
+
+// namesBeyond are what clients that do not come by loopback may call us: names
+// that were given, and addresses listened on.
+func namesBeyond(ls []net.Listener, names []string) []string {
+	names = slices.Clone(names)
+	for _, l := range ls {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
+			names = append(names, a.IP.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // endpointURL is the URL for clients on this machine.

@@ -6,15 +6,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,25 +34,27 @@ const (
 )
 
 // localCA is this user's certificate authority for https on this machine. It is
-// good for localhost and loopback addresses only (name constraints, RFC 5280,
-// 4.2.1.10), so that who gets hold of its key can pretend to be nothing else.
+// good for localhost, loopback addresses and the names it is made for only (name
+// constraints, RFC 5280, 4.2.1.10), so that who gets hold of its key can pretend
+// to be nothing else. Other names have another authority.
 type localCA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	file string // the certificate's
+	names []string // beyond loopback: DNS names and IP addresses
+	cert  *x509.Certificate
+	key   crypto.Signer
+	file  string // the certificate's
 
 	mu   sync.Mutex
 	leaf *tls.Certificate
 }
 
-// useTLS has the session serve https too; theirs is the user's own file of
-// authorities, if any.
-func (s *session) useTLS(theirs string, log *slog.Logger) error {
+// useTLS has the session serve https too, also by names beyond loopback; theirs
+// is the user's own file of authorities, if any.
+func (s *session) useTLS(names []string, theirs string, log *slog.Logger) error {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--tls: no place for the certificate authority: %w", err), "set HOME"}
 	}
-	if s.ca, err = openLocalCA(filepath.Join(dir, "ddbproxy")); err != nil {
+	if s.ca, err = openLocalCA(filepath.Join(dir, "ddbproxy"), names); err != nil {
 		return err
 	}
 	var alone bool
@@ -74,11 +79,16 @@ func trustCommand(file string) string {
 	return "sudo cp " + shellQuote(file) + " /usr/local/share/ca-certificates/ddbproxy.crt && sudo update-ca-certificates"
 }
 
-// openLocalCA reads the authority in dir, or makes it: its certificate, and the
-// key in a file for this user alone.
-func openLocalCA(dir string) (*localCA, error) {
-	ca := &localCA{file: filepath.Join(dir, "local-ca.pem")}
-	keyFile := filepath.Join(dir, "local-ca-key.pem")
+// openLocalCA reads the authority for names (sorted) in dir, or makes it: its certificate,
+// and the key in a file for this user alone.
+func openLocalCA(dir string, names []string) (*localCA, error) {
+	base := "local-ca"
+	if len(names) > 0 {
+		sum := sha256.Sum256([]byte(strings.Join(names, " ")))
+		base += "-" + hex.EncodeToString(sum[:4])
+	}
+	ca := &localCA{names: names, file: filepath.Join(dir, base+".pem")}
+	keyFile := filepath.Join(dir, base+"-key.pem")
 	info, err := os.Stat(keyFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -109,10 +119,10 @@ func (ca *localCA) create(keyFile string) error {
 	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign
 	template.PermittedDNSDomainsCritical = true
-	template.PermittedDNSDomains = []string{"localhost"}
-	template.PermittedIPRanges = []*net.IPNet{
-		{IP: net.IPv4(127, 0, 0, 1).To4(), Mask: net.CIDRMask(32, 32)},
-		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+	var ips []net.IP
+	template.PermittedDNSDomains, ips = ca.subjects()
+	for _, ip := range ips {
+		template.PermittedIPRanges = append(template.PermittedIPRanges, &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))})
 	}
 	ca.key = key
 	if ca.cert, err = sign(template, template, key, key); err != nil {
@@ -127,6 +137,19 @@ func (ca *localCA) create(keyFile string) error {
 		return err
 	}
 	return replaceFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// subjects are what the authority is good for. Addresses are as short as can be.
+func (ca *localCA) subjects() (domains []string, ips []net.IP) {
+	domains, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
+	for _, name := range ca.names {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			ips = append(ips, addr.Unmap().AsSlice())
+		} else {
+			domains = append(domains, name)
+		}
+	}
+	return domains, ips
 }
 
 func (ca *localCA) pem() []byte {
@@ -158,8 +181,7 @@ func (ca *localCA) issue() (*tls.Certificate, error) {
 	template := newTemplate("localhost", leafFor)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	template.DNSNames, template.IPAddresses = ca.subjects()
 	leaf, err := sign(template, ca.cert, key, ca.key)
 	if err != nil {
 		return nil, err
@@ -212,6 +234,6 @@ func (ca *localCA) bundle(theirs string) (name string, alone bool, err error) {
 	if !bytes.Contains(others, ca.pem()) {
 		all = append(ca.pem(), others...)
 	}
-	name = filepath.Join(filepath.Dir(ca.file), "ca-bundle.pem")
+	name = filepath.Join(filepath.Dir(ca.file), strings.Replace(filepath.Base(ca.file), "local-ca", "ca-bundle", 1))
 	return name, len(others) == 0, replaceFile(name, all)
 }

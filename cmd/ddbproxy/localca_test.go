@@ -7,17 +7,18 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
 
 func TestLocalCAIsMadeOnceAndKeptPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ddbproxy")
-	first, err := openLocalCA(dir)
+	first, err := openLocalCA(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := openLocalCA(dir)
+	again, err := openLocalCA(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,50 +36,81 @@ func TestLocalCAIsMadeOnceAndKeptPrivate(t *testing.T) {
 	if err := os.Chmod(key, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openLocalCA(dir); err == nil {
+	if _, err := openLocalCA(dir, nil); err == nil {
 		t.Error("a key that others can read was used")
 	}
 }
 
-func TestLocalCAIsGoodForLoopbackOnly(t *testing.T) {
-	ca, err := openLocalCA(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	leaf, err := ca.config().GetCertificate(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
-		if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if left := time.Until(leaf.Leaf.NotAfter); left > 25*time.Hour {
-		t.Errorf("the certificate is good for %v, want a day", left)
-	}
-	// What a thief of its key would make.
+func TestLocalCAIsGoodForItsNamesOnly(t *testing.T) {
+	thisMachine := []string{"localhost", "127.0.0.1", "::1"}
 	for _, tt := range []struct {
-		dns []string
-		ip  []net.IP
-	}{{dns: []string{"dynamodb.eu-west-1.amazonaws.com"}}, {ip: []net.IP{net.IPv4(192, 0, 2, 1)}}, {ip: []net.IP{net.IPv4(127, 0, 0, 2)}}} {
-		template := newTemplate("x", time.Hour)
-		template.DNSNames, template.IPAddresses = tt.dns, tt.ip
-		forged, err := sign(template, ca.cert, leaf.PrivateKey.(*ecdsa.PrivateKey), ca.key)
+		names, good, bad []string
+	}{
+		{nil, thisMachine, []string{"dynamodb.eu-west-1.amazonaws.com", "192.0.2.1", "127.0.0.2"}},
+		{[]string{"192.0.2.1", "host.docker.internal"}, append(thisMachine, "192.0.2.1", "host.docker.internal"), []string{"dynamodb.eu-west-1.amazonaws.com", "192.0.2.2", "docker.internal"}},
+	} {
+		ca, err := openLocalCA(t.TempDir(), tt.names)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := forged.Verify(x509.VerifyOptions{Roots: roots}); err == nil {
-			t.Errorf("a certificate for %v %v was good", tt.dns, tt.ip)
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.cert)
+		leaf, err := ca.config().GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, name := range tt.good {
+			if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if left := time.Until(leaf.Leaf.NotAfter); left > 25*time.Hour {
+			t.Errorf("the certificate is good for %v, want a day", left)
+		}
+		for _, name := range tt.bad { // what a thief of its key would make
+			template := newTemplate("x", time.Hour)
+			if ip := net.ParseIP(name); ip != nil {
+				template.IPAddresses = []net.IP{ip}
+			} else {
+				template.DNSNames = []string{name}
+			}
+			forged, err := sign(template, ca.cert, leaf.PrivateKey.(*ecdsa.PrivateKey), ca.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := forged.Verify(x509.VerifyOptions{Roots: roots}); err == nil {
+				t.Errorf("an authority for %v: a certificate for %s was good", tt.names, name)
+			}
+		}
+	}
+}
+
+func TestLocalCAOfOtherNamesIsAnother(t *testing.T) {
+	dir := t.TempDir()
+	var files []string
+	for _, names := range [][]string{nil, {"a.internal"}, {"a.internal", "b.internal"}, {"a.internal"}} {
+		ca, err := openLocalCA(dir, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle, _, err := ca.bundle("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, ca.file, bundle)
+	}
+	if files[2] != files[6] || files[3] != files[7] {
+		t.Errorf("the same names have %q and %q", files[2:4], files[6:])
+	}
+	slices.Sort(files)
+	if n := len(slices.Compact(files)); n != 6 {
+		t.Errorf("%d files for 3 sets of names, want 2 for each", n)
 	}
 }
 
 func TestCABundleHasTheOthersToo(t *testing.T) {
 	dir := t.TempDir()
-	ca, err := openLocalCA(dir)
+	ca, err := openLocalCA(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

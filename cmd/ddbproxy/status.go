@@ -24,6 +24,7 @@ type sessionStatus struct {
 	URL      string          `json:"url"`
 	Region   string          `json:"region"`
 	Endpoint string          `json:"endpoint"` // DynamoDB's name there
+	Starting bool            `json:"starting"` // it has its port, and answers nothing yet
 	Up       bool            `json:"up"`       // at least one bastion is
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
@@ -41,7 +42,8 @@ type bastionStatus struct {
 	Carrier     string    `json:"carrier,omitempty"`
 	Relay       string    `json:"relay_version,omitempty"`
 	RTT         float64   `json:"rtt_ms,omitempty"`
-	Reason      string    `json:"carrier_reason,omitempty"`
+	Reason      string    `json:"carrier_reason,omitempty"` // of auto
+	Channels    int       `json:"channels,omitempty"`       // of ssh, with a relay each
 	Error       string    `json:"error,omitempty"`
 	// Action tells that it will not mend by itself.
 	Action bool `json:"action_needed"`
@@ -49,11 +51,11 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Compressing: s.proxy.Compressing()}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.up.Load(), Compressing: s.proxy.Compressing()}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
-			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
+			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, Channels: b.Channels, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
 		}
 		if b.Err != nil {
 			one.Error = b.Err.Error()
@@ -83,7 +85,7 @@ is in the way, or perhaps the path, which ddbproxy doctor looks at. Calls in
 proxy mode are encrypted and not counted.
 
 The exit code is 0 when every session has a bastion, 3 when one has none at the
-moment, and 1 when no session is running or one does not answer.`,
+moment or is starting, and 1 when no session is running or one does not answer.`,
 		Example: `  ddbproxy status
   ddbproxy status --json`,
 		Args: noArgs,
@@ -114,7 +116,7 @@ moment, and 1 when no session is running or one does not answer.`,
 				if !asJSON {
 					s.print(cmd.OutOrStdout(), time.Now())
 				}
-				if !s.Up {
+				if !s.Up || s.Starting {
 					down++
 				}
 			}
@@ -122,7 +124,7 @@ moment, and 1 when no session is running or one does not answer.`,
 			case len(silent) > 0:
 				return noAnswer(silent)
 			case down > 0:
-				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment", down, len(found)), ""}
+				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment, or is starting", down, len(found)), ""}
 			}
 			return nil
 		},
@@ -139,6 +141,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 	if standard, _ := endpoint.Host(endpoint.DynamoDB, s.Region, false, false); s.Endpoint != standard && s.Endpoint != "" {
 		fmt.Fprintf(w, "  %s", safe(s.Endpoint))
 	}
+	if s.Starting {
+		fmt.Fprint(w, ", starting")
+	}
 	if s.Compressing {
 		fmt.Fprint(w, ", answers compressed")
 	}
@@ -151,7 +156,10 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		var facts []string
 		switch {
 		case b.Up:
-			facts = append(facts, "up "+age(now.Sub(b.Since)), b.Carrier)
+			facts = append(facts, "up "+age(now.Sub(b.Since)), b.carrier())
+			if b.Channels > 1 {
+				facts = append(facts, fmt.Sprintf("%d channels", b.Channels))
+			}
 			if b.RTT > 0 {
 				facts = append(facts, fmt.Sprintf("%.3g ms away", b.RTT))
 			}
@@ -166,6 +174,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 			facts = append(facts, "down "+age(now.Sub(b.Since)), "reconnecting")
 		}
 		fmt.Fprintf(w, "  %s  %s\n", safe(name), safe(strings.Join(facts, ", ")))
+		if b.Up && b.Carrier == string(tunnel.CarrierForward) && b.Reason != "" {
+			fmt.Fprintf(w, "    no relay could run there: %s\n", safe(b.Reason))
+		}
 		if b.Error != "" {
 			fmt.Fprintf(w, "    %s\n", safe(b.Error))
 		}
@@ -173,6 +184,17 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 	if s.Denied != nil {
 		s.Denied.print(w, now)
 	}
+}
+
+// carrier is how connections travel, and why where that is short to say.
+func (b bastionStatus) carrier() string {
+	switch {
+	case b.Reason == "":
+		return b.Carrier
+	case b.Carrier == string(tunnel.CarrierForward):
+		return b.Carrier + " (auto)"
+	}
+	return b.Carrier + " (auto: " + b.Reason + ")"
 }
 
 // age is a duration as a person wants it, in its two largest units.

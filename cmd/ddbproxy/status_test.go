@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy"
 )
@@ -68,13 +69,36 @@ func TestStatusShowsNoControlCharacters(t *testing.T) {
 	}
 }
 
+func TestStatusTellsTheCarrierAndWhy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		status bastionStatus
+		want   string
+	}{
+		{"chosen", bastionStatus{Carrier: "relay", Reason: "it runs there", Channels: 1}, "relay (auto: it runs there)\n"},
+		{"asked for", bastionStatus{Carrier: "relay", Channels: 1}, "relay\n"},
+		{"striped", bastionStatus{Carrier: "relay", Channels: 4, RTT: 150}, "relay, 4 channels, 150 ms away\n"},
+		{"no relay", bastionStatus{Carrier: "forward", Reason: "relay: b: no directory", InUse: true}, "forward (auto), in use\n    no relay could run there: relay: b: no directory\n"},
+		{"forward asked for", bastionStatus{Carrier: "forward"}, "forward\n"},
+	} {
+		now := time.Now()
+		tt.status.Up, tt.status.Destination, tt.status.Since = true, "b", now
+		var out strings.Builder
+		sessionStatus{URL: "u", Region: "eu-west-1", Bastions: []bastionStatus{tt.status}}.print(&out, now)
+		if want := "u  eu-west-1\n  b  up 0s, " + tt.want; out.String() != want {
+			t.Errorf("%s: %q, want %q", tt.name, &out, want)
+		}
+	}
+}
+
 // Ctrl-C while DynamoDB is being reached comes before the session is up: there
 // is no greeting after it.
 func TestInterruptWhileDynamoDBIsReachedOpensNoSession(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	s := &session{proxy: &proxy.Server{
-		Regions: []string{"eu-west-1"}, SessionKey: proxy.NewKey(),
+		Regions: []string{"eu-west-1"}, Identities: []proxy.Identity{{Keys: []proxy.Key{proxy.NewKey()}}},
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			interrupt(errInterrupted)
 			<-ctx.Done()

@@ -42,6 +42,8 @@ type Server struct {
 	Exec func(command string, ch ssh.Channel) (exitStatus int)
 	// NoExec refuses exec requests, as a server does that only forwards.
 	NoExec bool
+	// NoSessions opens no channel for programs, as sshd does with MaxSessions 0.
+	NoSessions bool
 	// Login changes how accounts log in, in tests; nil is by key.
 	Login func(*ssh.ServerConfig)
 	// Logger gets a line a login; nil discards.
@@ -147,6 +149,8 @@ func (s *Server) serveConn(conn net.Conn, config *ssh.ServerConfig) {
 	channels.Go(func() { ssh.DiscardRequests(reqs) }) // answers keepalives
 	for c := range chans {
 		switch {
+		case c.ChannelType() == "session" && s.NoSessions:
+			c.Reject(ssh.ConnectionFailed, "open failed")
 		case c.ChannelType() == "session":
 			channels.Go(func() { s.session(ctx, c) })
 		case c.ChannelType() == "direct-tcpip" && s.Forward:

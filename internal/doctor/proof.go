@@ -43,7 +43,7 @@ func call(f *Facts) (operation, body string) {
 }
 
 // signed is that call for a host.
-func signed(ctx context.Context, f *Facts, host string) (*http.Request, error) {
+func (w *Way) signed(ctx context.Context, f *Facts, host string) (*http.Request, error) {
 	operation, body := call(f)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+host+"/", strings.NewReader(body))
 	if err != nil {
@@ -60,7 +60,7 @@ func signed(ctx context.Context, f *Facts, host string) (*http.Request, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(body))
-	return r, v4.NewSigner().SignHTTP(ctx, creds, r, hex.EncodeToString(hash[:]), "dynamodb", region, time.Now())
+	return r, v4.NewSigner().SignHTTP(ctx, creds, r, hex.EncodeToString(hash[:]), "dynamodb", region, w.now())
 }
 
 // maxAnswer is above what an error or a description of a table has, in bytes.
@@ -68,8 +68,8 @@ const maxAnswer = 1 << 20
 
 // send makes the call and reads the answer: denial is AWS's refusal, err that there
 // was no answer.
-func send(ctx context.Context, f *Facts, client aws.HTTPClient, host string) (denial *Denial, err error) {
-	r, err := signed(ctx, f, host)
+func (w *Way) send(ctx context.Context, f *Facts, client aws.HTTPClient, host string) (denial *Denial, err error) {
+	r, err := w.signed(ctx, f, host)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (w *Way) direct(ctx context.Context, f *Facts) Finding {
 		return Skip("%v", err)
 	}
 	operation, _ := call(f)
-	f.Direct, err = send(ctx, f, f.Config.HTTPClient, host)
+	f.Direct, err = w.send(ctx, f, f.Config.HTTPClient, host)
 	switch {
 	case err != nil:
 		return Skip("%s is not reached without the bastion: %v", host, cause(err))
@@ -141,17 +141,17 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	if w.http == nil {
 		w.http = &http.Client{Transport: &http.Transport{
 			DialContext:         w.Client.DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: w.Roots},
+			TLSClientConfig:     &tls.Config{RootCAs: w.Roots, Time: w.now},
 			TLSHandshakeTimeout: defaultTimeout,
 		}}
 	}
 	operation, _ := call(f)
 	var err error
-	f.Through, err = send(ctx, f, w.http, f.Endpoint)
+	f.Through, err = w.send(ctx, f, w.http, f.Endpoint)
 	var refused *relay.Error
 	switch {
 	case errors.As(err, &refused):
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	case err != nil:
 		return Bad(cause(err).Error(), "The call did not come through, though the way was there a moment ago.", "ddbproxy doctor "+w.Client.Destination)
 	case f.Through == nil:
@@ -165,18 +165,20 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	return w.refusal(f.Through)
 }
 
-// latency is how long each part of the way takes.
+// latency is how long each part of the way takes, at its best.
 func (w *Way) latency(ctx context.Context, f *Facts) Finding {
 	start := time.Now()
-	if _, err := send(ctx, f, w.http, f.Endpoint); err != nil {
+	if _, err := w.send(ctx, f, w.http, f.Endpoint); err != nil {
 		return Skip("a second call got no answer: %v", cause(err))
 	}
-	whole := time.Since(start)
-	rtt := w.Client.Status().RTT
-	var parts []string
-	if rtt > 0 {
-		parts = append(parts, fmt.Sprintf("to the bastion %.3g ms", milliseconds(rtt)))
-		parts = append(parts, fmt.Sprintf("from there to DynamoDB %.3g ms", milliseconds(max(0, w.dialed-rtt))))
+	parts := []string{fmt.Sprintf("a call %.3g ms", milliseconds(time.Since(start)))}
+	if rtt, err := w.Client.Distance(ctx); err == nil { // else an ssh command has it
+		if conn, dialed, err := w.dial(ctx, f); err == nil {
+			conn.Close()
+			w.dialed = min(w.dialed, dialed)
+		}
+		parts = append([]string{fmt.Sprintf("to the bastion %.3g ms", milliseconds(rtt)),
+			fmt.Sprintf("from there to DynamoDB %.3g ms", milliseconds(max(0, w.dialed-rtt)))}, parts...)
 	}
-	return Well("%s", strings.Join(append(parts, fmt.Sprintf("a call %.3g ms", milliseconds(whole))), ", "))
+	return Well("%s", strings.Join(parts, ", "))
 }

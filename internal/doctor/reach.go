@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -13,18 +14,24 @@ import (
 
 // reach has the bastion dial DynamoDB.
 func (w *Way) reach(ctx context.Context, f *Facts) Finding {
-	start := time.Now()
-	conn, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	conn, dialed, err := w.dial(ctx, f)
 	if err != nil {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	conn.Close()
-	w.dialed = time.Since(start)
+	w.dialed = dialed
 	return Well("%s", f.Endpoint)
 }
 
+// dial opens a connection to DynamoDB by the bastion, and tells how long that took.
+func (w *Way) dial(ctx context.Context, f *Facts) (net.Conn, time.Duration, error) {
+	start := time.Now()
+	conn, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	return conn, time.Since(start), err
+}
+
 // unreached words why the bastion's end did not come to DynamoDB.
-func unreached(f *Facts, err error) Finding {
+func (w *Way) unreached(ctx context.Context, f *Facts, err error) Finding {
 	var refused *relay.Error
 	if !errors.As(err, &refused) {
 		return Bad(err.Error(), "The connection to the bastion did not last, or did not answer.", "ddbproxy doctor "+f.Bastion)
@@ -44,7 +51,7 @@ func unreached(f *Facts, err error) Finding {
 	case relay.KindInternal:
 		return Bad(detail, "The relay itself failed.", "ddbproxy connect "+f.Bastion+" -v")
 	}
-	if private(f.Addresses) {
+	if found, _ := w.look(ctx, f); private(found.Addresses) {
 		return Bad(detail, "The bastion finds no way to the interface endpoint: a security group stops it.", "let the bastion's security group in on port 443, in the security group of the interface endpoint")
 	}
 	return Bad(detail, "The bastion finds no way to DynamoDB: no endpoint is in its route table, or a security group or network ACL stops it.",
@@ -53,12 +60,12 @@ func unreached(f *Facts, err error) Finding {
 
 // tls shakes hands with what answers there.
 func (w *Way) tls(ctx context.Context, f *Facts) Finding {
-	raw, err := w.Client.DialContext(ctx, "tcp", f.Endpoint+":443")
+	raw, _, err := w.dial(ctx, f)
 	if err != nil {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	defer raw.Close()
-	conn := tls.Client(raw, &tls.Config{ServerName: f.Endpoint, RootCAs: w.Roots})
+	conn := tls.Client(raw, &tls.Config{ServerName: f.Endpoint, RootCAs: w.Roots, Time: w.now})
 	err = conn.HandshakeContext(ctx)
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
@@ -81,7 +88,7 @@ func (w *Way) tls(ctx context.Context, f *Facts) Finding {
 	}
 	var refused *relay.Error
 	if errors.As(err, &refused) {
-		return unreached(f, err)
+		return w.unreached(ctx, f, err)
 	}
 	return Bad(err.Error(), "What answers there does not speak TLS as AWS does, or a device on the way cuts it.", "curl -v https://"+f.Endpoint+"/ on the bastion")
 }

@@ -25,6 +25,8 @@ type Way struct {
 	Version string
 	// Profile is whose credentials sign, for advice; "" for none that was named.
 	Profile string
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
 
 	mu     sync.Mutex
 	traces []tunnel.Trace
@@ -54,6 +56,13 @@ func NoBastion(configured bool) Check {
 	}}
 }
 
+func (w *Way) now() time.Time {
+	if w.Now != nil {
+		return w.Now()
+	}
+	return time.Now()
+}
+
 // The IDs of checks that others need.
 const (
 	idLogin   = "ssh.login"
@@ -61,6 +70,7 @@ const (
 	idReach   = "relay.reach"
 	idTLS     = "relay.tls"
 	idPlace   = "bastion.place"
+	idDNS     = "bastion.dns"
 )
 
 // loginTimeout leaves a person time for passphrases and codes at several hosts.
@@ -80,13 +90,13 @@ func (w *Way) Checks() []Check {
 			Run: func(context.Context, *Facts) Finding { return w.step(step) }})
 	}
 	return append(checks,
-		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idLogin}, Run: w.forwarding},
-		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idLogin}, Run: w.sessions},
+		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idConfiguration, idSettings}, Run: w.forwarding},
+		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idConfiguration, idSettings}, Run: w.sessions},
 		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: []string{idConfiguration, idSettings}, Run: w.carrier},
 		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idCarrier}, Run: w.reach},
 		Check{ID: idTLS, Section: Relay, Title: "certificate", Needs: []string{idReach}, Run: w.tls},
 		Check{ID: idPlace, Section: Bastion, Title: "region and VPC", Needs: []string{idCarrier}, Run: w.place},
-		Check{ID: "bastion.dns", Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idCarrier}, Run: w.dns},
+		Check{ID: idDNS, Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idCarrier}, Run: w.dns},
 	)
 }
 
@@ -133,7 +143,11 @@ func (w *Way) fault() tunnel.Step {
 	}
 	for _, step := range order {
 		made := func(t tunnel.Trace) bool {
-			return t.Server == e.Host && (t.Step == step || step == tunnel.StepConfig && t.Jump)
+			// That a jump host was found in the configuration shows by what it came to.
+			return t.Server == e.Host && (t.Step == step || step == tunnel.StepConfig)
+		}
+		if e.Kind != tunnel.KindConfig && step == tunnel.StepConfig {
+			continue
 		}
 		if !slices.ContainsFunc(w.traces, made) {
 			return step
@@ -151,7 +165,7 @@ func (w *Way) step(step tunnel.Step) Finding {
 	case step == fault:
 		return w.failed(step)
 	case fault != "" && at > broken:
-		return blocked(fmt.Sprintf("%s: %s, which failed", steps[fault].section, steps[fault].title))
+		return w.ended()
 	case i >= 0:
 		finding := Well("%s", w.traces[i].Detail)
 		finding.took = w.traces[i].Took
@@ -160,6 +174,12 @@ func (w *Way) step(step tunnel.Step) Finding {
 		return Skip("--ssh-command does it")
 	}
 	return Skip("the jump host comes first")
+}
+
+// ended is the finding about what comes behind the fault.
+func (w *Way) ended() Finding {
+	s := steps[w.fault()]
+	return blocked(fmt.Sprintf("%s: %s, which failed", s.section, s.title))
 }
 
 func (w *Way) failed(step tunnel.Step) Finding {
@@ -179,8 +199,8 @@ func (w *Way) forwarding(ctx context.Context, f *Facts) Finding {
 	if w.Client.SSHCommand != "" {
 		return Skip("--ssh-command carries the relay only")
 	}
-	if w.err != nil { // the login was well, so it is what came after it
-		return blocked("Relay: version, which failed")
+	if w.err != nil {
+		return w.ended()
 	}
 	err := w.Client.Forwards(ctx, f.Endpoint+":443")
 	switch {
@@ -196,30 +216,33 @@ func (w *Way) forwarding(ctx context.Context, f *Facts) Finding {
 const sessionsWanted = 7
 
 func (w *Way) sessions(context.Context, *Facts) Finding {
-	if w.Client.SSHCommand != "" {
+	switch {
+	case w.Client.SSHCommand != "":
 		return Skip("--ssh-command has one")
-	}
-	if w.err != nil { // the login was well, so it is what came after it
-		return blocked("Relay: version, which failed")
+	case errors.Is(w.err, tunnel.ErrNoSession):
+		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", "set MaxSessions 10 for this account in the bastion's sshd_config, or say --carrier forward")
+	case w.err != nil:
+		return w.ended()
 	}
 	more, err := w.Client.Sessions(sessionsWanted)
-	relay := w.Client.Status().Carrier == tunnel.CarrierRelay
+	if w.Client.Status().Carrier == tunnel.CarrierRelay {
+		more++ // its own
+	}
 	switch {
 	case err != nil:
 		return Bad(err.Error(), "The connection to the bastion did not last.", "ddbproxy doctor "+w.Client.Destination)
-	case more == sessionsWanted:
+	case more >= sessionsWanted:
 		return Well("enough: large answers over a long line take several")
-	case more == 0 && !relay:
-		return Bad("none", "The bastion's sshd opens no session, so no relay can run (MaxSessions 0).", "set MaxSessions 10 for this account in the bastion's sshd_config")
-	case relay:
-		more++
 	}
 	return Well("%d at a time: large answers over a long line would take %d (MaxSessions)", more, sessionsWanted+1)
 }
 
 // carrier is what connections travel by.
 func (w *Way) carrier(context.Context, *Facts) Finding {
-	if w.fault() != "" {
+	switch {
+	case errors.Is(w.err, tunnel.ErrNoSession):
+		return blocked("SSH: sessions, which failed")
+	case w.fault() != "":
 		return w.step(tunnel.StepCarrier)
 	}
 	s := w.Client.Status()

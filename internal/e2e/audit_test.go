@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestAuditTellsWhoReachedWhat(t *testing.T) {
 	s.stop(os.Interrupt)
 	_, fingerprint, _ := r.ssh("ssh-keygen", "-lf", r.door.Key+".pub")
 	key := strings.Fields(fingerprint)[1]
-	who := ` ddbproxy-relay\[\d+\]: msg=connection user=` + lab.User + ` from=` + lab.LaptopAddr + `:\d+ login="?` + regexp.QuoteMeta(key) + `"? id=([A-Z0-9]+) client=\S+ `
+	who := ` ddbproxy-relay\[\d+\]: msg=connection user=` + lab.User + ` uid=` + strconv.Itoa(r.UID) + ` from=` + lab.LaptopAddr + `:\d+ login="?` + regexp.QuoteMeta(key) + `"? id=([A-Z0-9]+) client=\S+ `
 	used := regexp.MustCompile(who + `target=` + ddbName + `:443 addr=` + lab.VPCEndpoint + `:443 up=[1-9]\d* down=[1-9]\d* ms=\d+`)
 	refused := regexp.MustCompile(who + `target=dynamodb\.us-east-1\.amazonaws\.com:443 up=0 down=0 ms=\d+ refused=http_request_denied reason="`)
 	eventually(t, "a line for the connection in use and one for the refused", func() bool {

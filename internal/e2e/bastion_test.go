@@ -128,9 +128,11 @@ func (r *rig) noForwarding(t *testing.T) {
 	}
 }
 
-// noOtherTarget speaks the relay's protocol without ddbproxy.
-func (r *rig) noOtherTarget(t *testing.T) {
-	cmd := r.Command(t.Context(), lab.Laptop, "ssh", "-T", lab.BastionName, "ddbproxy-relay -region us-east-1")
+// speak starts a relay by OpenSSH's client and speaks its protocol, without
+// ddbproxy.
+func (r *rig) speak(t testing.TB) *relay.Client {
+	t.Helper()
+	cmd := r.Command(context.Background(), lab.Laptop, "ssh", "-T", lab.BastionName, "ddbproxy-relay -region us-east-1")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -142,12 +144,19 @@ func (r *rig) noOtherTarget(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
 	c, err := relay.NewClient(t.Context(), pipes{out, in}, "hostile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() {
+		c.Close()
+		_ = cmd.Wait() // its code is the relay's, or ssh's
+	})
+	return c
+}
+
+func (r *rig) noOtherTarget(t *testing.T) {
+	c := r.speak(t)
 	for _, target := range []string{
 		lab.VPCEndpoint + ":443", "127.0.0.1:22", "localhost:443", "169.254.169.254:80", ddbName + ":80", ddbName + ":22", ddbName + ".:22",
 		"dynamodb.us-east-1.amazonaws.com:443", "sts." + lab.Region + ".amazonaws.com:443", ddbName + ".evil.example:443",

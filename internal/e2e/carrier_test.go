@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,6 +147,9 @@ func TestCarriersOfDifficultBastions(t *testing.T) {
 			r.openDoor(tt.door)
 			r.connect(tt.args...).serves(t, tt.said, tt.notSaid)
 			r.viaTheEndpoint(t)
+			if slices.Contains(tt.said, byForward) && len(tt.args) == 0 {
+				contains(r, r.printed("status"), "forward (auto), ", "no relay could run there: ", tt.said[len(tt.said)-1])
+			}
 		})
 	}
 }

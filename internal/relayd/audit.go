@@ -40,7 +40,8 @@ func whoever() []slog.Attr {
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}
-	attrs := []slog.Attr{slog.String("user", name)}
+	// A name that the machine does not know the relay takes from $USER.
+	attrs := []slog.Attr{slog.String("user", name), slog.Int("uid", os.Getuid())}
 	if from := strings.Fields(os.Getenv("SSH_CONNECTION")); len(from) == 4 {
 		attrs = append(attrs, slog.String("from", net.JoinHostPort(from[0], from[1])))
 	}

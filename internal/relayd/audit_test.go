@@ -74,7 +74,7 @@ func TestAuditHasALineForEachConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who := `msg=connection user=` + regexp.QuoteMeta(me.Username) + ` from=\[2001:db8::7\]:51234 login="?SHA256:[A-Za-z0-9+/]{43},keyboard-interactive"? id=([A-Z0-9]{12}) client=v1\.2\.3 `
+	who := `msg=connection user=` + regexp.QuoteMeta(me.Username) + ` uid=` + me.Uid + ` from=\[2001:db8::7\]:51234 login="?SHA256:[A-Za-z0-9+/]{43},keyboard-interactive"? id=([A-Z0-9]{12}) client=v1\.2\.3 `
 	got := strings.Split(strings.TrimSpace(log.text.String()), "\n")
 	if len(got) != 2 {
 		t.Fatalf("the audit is %q, want two lines", got)

@@ -11,9 +11,9 @@ import (
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
-// limits are those of one relay; zero is none.
+// limits are those of one relay, but for connections; zero is none.
 type limits struct {
-	connections    int           // open at a time
+	connections    int           // open at a time, in all relays of the account
 	bandwidth      int64         // bytes a second, both directions together
 	idle, lifetime time.Duration // of a connection, of the relay
 }
@@ -44,7 +44,8 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 // gate holds the connections of a relay to its limits.
 type gate struct {
 	limits
-	dial dialFunc
+	dial  dialFunc
+	count func(since time.Time) (int, error) // the account's connections; nil: this relay's
 
 	open  atomic.Int64
 	moved atomic.Int64 // when bytes last passed, in Unix nanoseconds
@@ -58,11 +59,7 @@ func (g *gate) DialContext(ctx context.Context, network, addr string) (net.Conn,
 	if g.limits == (limits{}) {
 		return g.dial(ctx, network, addr)
 	}
-	if g.open.Add(1) > int64(g.connections) && g.connections > 0 {
-		g.open.Add(-1)
-		return nil, &relay.Error{Kind: relay.KindLimit, Reason: fmt.Sprintf("%d connections are open, and this bastion allows no more of them", g.connections)}
-	}
-	conn, err := g.dial(ctx, network, addr)
+	conn, err := g.admit(ctx, network, addr, g.open.Add(1))
 	if err != nil {
 		g.open.Add(-1)
 		return nil, err
@@ -72,6 +69,31 @@ func (g *gate) DialContext(ctx context.Context, network, addr string) (net.Conn,
 		c.silence = time.AfterFunc(g.idle, func() { conn.Close() })
 	}
 	return c, nil
+}
+
+// admit dials the open-th connection of this relay unless that is too many. Those
+// of other relays are counted together with the new one: of two that are begun at
+// the same moment none may be one too many.
+func (g *gate) admit(ctx context.Context, network, addr string, open int64) (net.Conn, error) {
+	full := &relay.Error{Kind: relay.KindLimit, Reason: fmt.Sprintf("%d connections are open, and this bastion allows no more of them", g.connections)}
+	if g.connections > 0 && open > int64(g.connections) {
+		return nil, full
+	}
+	conn, err := g.dial(ctx, network, addr)
+	if err != nil || g.connections == 0 || g.count == nil {
+		return conn, err
+	}
+	n, err := g.count(time.Now())
+	switch {
+	case err != nil:
+		err = &relay.Error{Kind: relay.KindInternal, Reason: err.Error()}
+	case n > g.connections:
+		err = full
+	default:
+		return conn, nil
+	}
+	conn.Close()
+	return nil, err
 }
 
 // expire calls end when the lifetime is over; it returns when ctx ends.

@@ -21,16 +21,18 @@ const PolicyFile = "/etc/ddbproxy/relay.toml"
 
 // policy is one such file. What is missing in it limits nothing, but for
 // interface endpoints: those not listed are another account's for all we know.
+// What is there and says nothing (an empty list, 0) is an error: it may be meant
+// as "none".
 type policy struct {
 	Regions     []string `toml:"regions"`
 	Endpoints   []string `toml:"endpoints"` // kinds of names
 	VPCE        []string `toml:"vpce"`
 	Prefixes    []string `toml:"prefixes"`
 	Private     bool     `toml:"private"`
-	Connections int      `toml:"connections"` // open at a time, in one relay
-	Bandwidth   int64    `toml:"bandwidth"`   // bytes a second of one relay, both directions together
-	Idle        string   `toml:"idle"`        // after which a silent connection is closed
-	Lifetime    string   `toml:"lifetime"`    // after which the relay ends
+	Connections *int     `toml:"connections"` // open at a time, of one account
+	Bandwidth   *int64   `toml:"bandwidth"`   // bytes a second of one relay, both directions together
+	Idle        *string  `toml:"idle"`        // after which a silent connection is closed
+	Lifetime    *string  `toml:"lifetime"`    // after which the relay ends
 	Audit       bool     `toml:"audit"`
 }
 
@@ -121,6 +123,14 @@ func lineOf(text, key string) int {
 
 // rules checks the values. An error comes with the key of what is wrong.
 func (p policy) rules() (r rules, key string, err error) {
+	for _, list := range []struct {
+		key    string
+		values []string
+	}{{"regions", p.Regions}, {"endpoints", p.Endpoints}, {"prefixes", p.Prefixes}} {
+		if list.values != nil && len(list.values) == 0 {
+			return r, list.key, errors.New("an empty list; leave it out to limit nothing")
+		}
+	}
 	for _, region := range p.Regions {
 		if _, err := endpoint.Host(endpoint.DynamoDB, region, false, false); err != nil {
 			return r, "regions", err
@@ -142,13 +152,16 @@ func (p policy) rules() (r rules, key string, err error) {
 		return r, "prefixes", err
 	}
 	r.addresses.Private, r.audit = p.Private, p.Audit
-	if p.Connections < 0 {
-		return r, "connections", errors.New("a number of 1 or more")
+	if p.Connections != nil {
+		if r.limits.connections = *p.Connections; *p.Connections < 1 {
+			return r, "connections", errors.New("a number of 1 or more")
+		}
 	}
-	if p.Bandwidth != 0 && p.Bandwidth < minBandwidth {
-		return r, "bandwidth", fmt.Errorf("bytes a second, %d or more", minBandwidth)
+	if p.Bandwidth != nil {
+		if r.limits.bandwidth = *p.Bandwidth; *p.Bandwidth < minBandwidth {
+			return r, "bandwidth", fmt.Errorf("bytes a second, %d or more", minBandwidth)
+		}
 	}
-	r.limits = limits{connections: p.Connections, bandwidth: p.Bandwidth}
 	if r.limits.idle, err = parseLimit(p.Idle); err != nil {
 		return r, "idle", err
 	}
@@ -160,13 +173,13 @@ func (p policy) rules() (r rules, key string, err error) {
 
 // parseLimit reads a duration. A shorter one than a minute would end what
 // ddbproxy keeps ready, and make it busy.
-func parseLimit(s string) (time.Duration, error) {
-	if s == "" {
+func parseLimit(s *string) (time.Duration, error) {
+	if s == nil {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(s)
+	d, err := time.ParseDuration(*s)
 	if err != nil || d < time.Minute {
-		return 0, fmt.Errorf("%q is no duration of a minute or more, such as 10m or 8h", s)
+		return 0, fmt.Errorf("%q is no duration of a minute or more, such as 10m or 8h", *s)
 	}
 	return d, nil
 }

@@ -68,6 +68,12 @@ func TestWrongPolicyStopsTheRelay(t *testing.T) {
 		{"vpce", "\n\nvpce = ['vpc-0abc']", `3: vpce: "vpc-0abc" is no interface endpoint's id`},
 		{"prefix", "private = false\nprefixes = [\n'52.94.24.0/23',\n'pl-6da54004']", `2: prefixes: "pl-6da54004" is no prefix such as 52.94.24.0/23`},
 		{"connections", "connections = -1", "1: connections: a number of 1 or more"},
+		{"no regions", "private = true\nregions = []", "2: regions: an empty list; leave it out to limit nothing"},
+		{"no kinds", "endpoints = [ ]", "1: endpoints: an empty list"},
+		{"no prefixes", "prefixes = []", "1: prefixes: an empty list"},
+		{"no connections", "connections = 0", "1: connections: a number of 1 or more"},
+		{"no bandwidth", "bandwidth = 0", "1: bandwidth: bytes a second, 16384 or more"},
+		{"no idle time", "idle = ''", `1: idle: "" is no duration`},
 		{"bandwidth", "bandwidth = 100", "1: bandwidth: bytes a second, 16384 or more"},
 		{"idle without a unit", "idle = '60'", `1: idle: "60" is no duration of a minute or more`},
 		{"too short", "lifetime = '5s'", `1: lifetime: "5s" is no duration of a minute or more`},
@@ -157,6 +163,7 @@ func FuzzPolicy(f *testing.F) {
 	f.Add("regions = ['eu-west-1']\n[x]\ny = 1")
 	f.Add("'vpce' = [\"vpce-0abc\"]\nidle=\"1h\"")
 	f.Add("private = 1\nconnections = 1e3")
+	f.Add("regions = []\nconnections = 0\nidle = ''")
 	line := regexp.MustCompile(`^[1-9][0-9]*: .`)
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := parsePolicy(text)

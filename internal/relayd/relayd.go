@@ -42,7 +42,7 @@ have to be listed:
   vpce        = ["vpce-0abc123"]
   prefixes    = ["52.94.24.0/23"]
   private     = true
-  connections = 200            # open at a time, in one relay
+  connections = 200            # open at a time, of one account
   bandwidth   = 5000000        # bytes a second of one relay
   idle        = "10m"          # closes connections over which nothing comes
   lifetime    = "8h"           # ends the relay; ddbproxy starts another
@@ -102,6 +102,15 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	case *check != "":
 		return p.check(*check)
 	}
+	empty := ""
+	flags.Visit(func(f *flag.Flag) {
+		if narrows := f.Name == "region" || f.Name == "prefixes" || f.Name == "policy"; narrows && len(list(f.Value.String())) == 0 {
+			empty = f.Name
+		}
+	})
+	if empty != "" { // a variable that is not set, say: it would limit nothing
+		return p.fail(2, fmt.Errorf("-%s is given and empty; leave it out to limit nothing", empty))
+	}
 	given := rules{
 		allow: endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
 		audit: *audit,
@@ -133,7 +142,10 @@ func (p Program) fail(code int, err error) int {
 
 // relay serves under these rules until the client leaves.
 func (p Program) relay(ctx context.Context, all []rules) error {
-	gate := p.gate(all)
+	gate, err := p.gate(all)
+	if err != nil {
+		return err
+	}
 	server := &relay.Server{
 		Allow:     func(target string) error { return allowed(all, target) },
 		Dial:      gate.DialContext,
@@ -144,7 +156,6 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
 		w := p.Audit
 		if w == nil {
-			var err error
 			if w, err = openSyslog(); err != nil {
 				return err
 			}
@@ -170,18 +181,25 @@ func (p Program) surveyor() survey.Surveyor {
 	}}
 }
 
-// gate dials as all rules have it.
-func (p Program) gate(all []rules) *gate {
+// gate dials as all rules have it. A limit that cannot be held here is an error.
+func (p Program) gate(all []rules) (*gate, error) {
 	g := &gate{dial: p.Dial}
 	var addresses []endpoint.Addresses
 	for _, r := range all {
 		addresses = append(addresses, r.addresses)
 		g.limits = g.limits.with(r.limits)
 	}
-	if g.dial == nil {
-		g.dial = dialer(addresses...).DialContext
+	if g.dial != nil { // what it opens may be no TCP connections
+		return g, nil
 	}
-	return g
+	g.dial = dialer(addresses...).DialContext
+	if g.connections > 0 {
+		g.count = newCensus().count
+		if _, err := g.count(time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
 // serve runs the server until it ends, or for a moment longer than its stream:

@@ -33,6 +33,9 @@ func TestCommandLine(t *testing.T) {
 		{"help teaches the forced command", []string{"-h"}, 0, "", `  restrict,command="ddbproxy-relay -region eu-west-1"`},
 		{"unknown flag", []string{"-shell"}, 2, "", "flag provided but not defined: -shell"},
 		{"an argument", []string{"-region", "eu-west-1", "sh"}, 2, "", `ddbproxy-relay: unexpected argument "sh"; see -h`},
+		{"a region that is none", []string{"-region", ""}, 2, "", "ddbproxy-relay: -region is given and empty; leave it out to limit nothing"},
+		{"prefixes that are none", []string{"-prefixes", ","}, 2, "", "ddbproxy-relay: -prefixes is given and empty"},
+		{"a policy that is none", []string{"-policy="}, 2, "", "ddbproxy-relay: -policy is given and empty"},
 		{"another program's hash", []string{"-check", "00"}, 1, "", "ddbproxy-relay: the upload is damaged"},
 		{"nobody there", nil, 1, "ddbproxy-relay 1 ", "ddbproxy-relay: no hello from ddbproxy"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -441,5 +442,24 @@ func TestServerRefusesOtherProtocol(t *testing.T) {
 	want := "ddbproxy v3 speaks protocol 9, this relay speaks 1: use the same version at both ends"
 	if err := <-served; err == nil || err.Error() != want {
 		t.Errorf("Serve = %v, want %s", err, want)
+	}
+}
+
+// A client may not make the relay remember much before it is asked for anything.
+func TestServerTakesNoLongHeaders(t *testing.T) {
+	c := pair(t, &Server{Allow: allowAll})
+	for size, taken := range map[int]bool{4 << 10: true, 64 << 10: false} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://relay/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X", strings.Repeat("x", size))
+		resp, err := c.h2.RoundTrip(req)
+		if (err == nil) != taken {
+			t.Errorf("a header of %d bytes: error %v, want taken %v", size, err, taken)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
 	}
 }

@@ -104,8 +104,9 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 			}
 			s.carry(w, r, &record)
 		}),
-		Protocols: protocols,
-		ErrorLog:  slog.NewLogLogger(s.logger().Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 16 << 10, // of a request; the default is 1 MiB, a thousand times over
+		Protocols:      protocols,
+		ErrorLog:       slog.NewLogLogger(s.logger().Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 1000, // an idle pooled connection is a stream
 			// Uploads: windows as large as ssh's own (2 MiB a channel).

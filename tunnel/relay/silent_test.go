@@ -111,3 +111,24 @@ func TestNothingIsWrittenToARelayAfterASleep(t *testing.T) {
 		})
 	}
 }
+
+// HTTP/2 ends a request that was refused before it hands out the answer: who writes
+// in between waits for it, and hears of the refusal.
+func TestEarlyStreamTellsTheRefusalOnWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream("x:443", func() {}, func() {})
+		s.gone, s.lost = func() bool { return false }, func(err error) error { return err }
+		s.upBody.Close()
+		written := make(chan error, 1)
+		go func() {
+			_, err := s.Write([]byte("early"))
+			written <- err
+		}()
+		synctest.Wait()
+		want := &Error{KindDenied, "x:443", "not here"}
+		s.answer(nil, want)
+		if err := <-written; err != want {
+			t.Errorf("Write = %v, want %v", err, want)
+		}
+	})
+}

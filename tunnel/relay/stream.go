@@ -112,6 +112,15 @@ func (s *stream) Write(p []byte) (int, error) {
 		return n, err
 	}
 	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if !closed {
+		<-s.answered // HTTP/2 ends the request before it hands out the answer
+		if s.refusal != nil {
+			return n, s.refusal
+		}
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return n, s.err
