@@ -80,10 +80,11 @@ func (n *network) lookACL(ctx context.Context, f *Facts) Finding {
 	}
 	acl := out.NetworkAcls[0]
 	id := aws.ToString(acl.NetworkAclId)
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return subnets[a] == f.Subnet })
+	if len(addrs) == 0 {
+		return Well("none within %s, where the endpoint is too", f.Subnet)
+	}
 	for _, a := range addrs {
-		if subnets[a] == f.Subnet {
-			continue
-		}
 		if _, rule, bad := refusing(acl.Entries, true, a, ports{httpsPort, httpsPort}); bad {
 			return Bad(fmt.Sprintf("%s drops what goes out to %s, port 443, by rule %s", id, a, ruleName(rule)),
 				"Connections of the bastion to DynamoDB get no answer.",

@@ -80,7 +80,7 @@ func (n *network) dialled(ctx context.Context, f *Facts) (addrs []netip.Addr, su
 		addrs = append(addrs, c.Addr())
 	}
 	if p.skip != nil && len(f.Addresses) > 0 {
-		return f.Addresses, nil, nil
+		return slices.Clone(f.Addresses), nil, nil
 	}
 	return addrs, nil, p.skip
 }

@@ -52,8 +52,9 @@ func (n *network) simulated(ctx context.Context, f *Facts) (who, *Finding) {
 	return who{fmt.Sprintf("arn:%s:iam::%s:role/%s", partition, account, name), "role", name}, nil
 }
 
-// simulate asks IAM what becomes of the proof's call, and of reading where a table
-// was named. vpce is the endpoint it comes through, "" for none.
+// simulate asks IAM what becomes of the proof's call: the list of tables, or where
+// one was named its description, and reading from it. vpce is the endpoint that it
+// comes through, "" for none.
 func (n *network) simulate(ctx context.Context, f *Facts, w who, vpce string) ([]types.EvaluationResult, *Finding) {
 	entry := func(key, value string, kind types.ContextKeyTypeEnum) types.ContextEntry {
 		return types.ContextEntry{ContextKeyName: aws.String(key), ContextKeyType: kind, ContextKeyValues: []string{value}}
@@ -69,29 +70,24 @@ func (n *network) simulate(ctx context.Context, f *Facts, w who, vpce string) ([
 			known = append(known, entry("aws:SourceVpc", f.VPC, types.ContextKeyTypeEnumString))
 		}
 	}
-	ask := []iam.SimulatePrincipalPolicyInput{{ActionNames: []string{"dynamodb:ListTables"}}}
+	ask := &iam.SimulatePrincipalPolicyInput{PolicySourceArn: aws.String(w.arn), ContextEntries: known, ActionNames: []string{"dynamodb:ListTables"}}
 	if f.Table != "" {
-		arn := policy.Scope{Region: n.region, Account: account(f)}.TableARN(f.Table)
-		ask = append(ask, iam.SimulatePrincipalPolicyInput{
-			ActionNames: []string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}, ResourceArns: []string{arn},
-		})
+		ask.ActionNames = []string{"dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}
+		ask.ResourceArns = []string{policy.Scope{Region: n.region, Account: account(f)}.TableARN(f.Table)}
 	}
 	var all []types.EvaluationResult
-	for _, in := range ask {
-		in.PolicySourceArn, in.ContextEntries = aws.String(w.arn), known
-		for pages := iam.NewSimulatePrincipalPolicyPaginator(n.iam, &in); pages.HasMorePages(); {
-			out, err := pages.NextPage(ctx)
-			var gone *types.NoSuchEntityException
-			switch {
-			case errors.As(err, &gone):
-				s := Skip("IAM does not know %s (its path is not in the caller's name, and iam:GetRole would tell it)", w.arn)
-				return nil, &s
-			case err != nil:
-				s := unasked(err, "iam:SimulatePrincipalPolicy")
-				return nil, &s
-			}
-			all = append(all, out.EvaluationResults...)
+	for pages := iam.NewSimulatePrincipalPolicyPaginator(n.iam, ask); pages.HasMorePages(); {
+		out, err := pages.NextPage(ctx)
+		var gone *types.NoSuchEntityException
+		switch {
+		case errors.As(err, &gone):
+			s := Skip("IAM does not know %s (its path is not in the caller's name, and iam:GetRole would tell it)", w.arn)
+			return nil, &s
+		case err != nil:
+			s := unasked(err, "iam:SimulatePrincipalPolicy")
+			return nil, &s
 		}
+		all = append(all, out.EvaluationResults...)
 	}
 	if len(all) == 0 {
 		s := Skip("IAM answers without a decision")

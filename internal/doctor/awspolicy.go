@@ -16,8 +16,8 @@ var anybody = []*policy.Policy{{Version: policy.Version2012, Statements: []polic
 	{Effect: policy.EffectAllow, Action: policy.Values{"*"}, Resource: policy.Values{"*"}},
 }}}
 
-// lookPolicy sees that the endpoint's own policy lets the proof's call pass
-// (ListTables), and reading where a table was named.
+// lookPolicy sees that the endpoint's own policy lets the proof's call pass: the
+// list of tables, or where one was named its description, and reading from it.
 func (n *network) lookPolicy(_ context.Context, f *Facts) Finding {
 	document := aws.ToString(n.endpoint.PolicyDocument)
 	if document == "" {
@@ -28,8 +28,9 @@ func (n *network) lookPolicy(_ context.Context, f *Facts) Finding {
 		return Skip("the policy of %s is not understood: %v", f.VPCE, err)
 	}
 	scope := policy.Scope{VPCEs: []string{f.VPCE}, Region: n.region, Account: account(f)}
-	subject := policy.NoTable
+	subject, proof := policy.NoTable, "ListTables"
 	if f.Table != "" {
+		proof = "those on " + f.Table
 		scope.Tables = []string{f.Table}
 		subject = "table " + f.Table
 	}
@@ -37,7 +38,10 @@ func (n *network) lookPolicy(_ context.Context, f *Facts) Finding {
 	tried, allowed := 0, 0
 	for _, c := range policy.Check(anybody, []*policy.Policy{p}, scope).Calls {
 		tried++
-		must := c.Action == "dynamodb:ListTables" || c.Subject == subject && c.Group == "read items"
+		must := c.Action == "dynamodb:ListTables"
+		if f.Table != "" {
+			must = c.Subject == subject && (c.Group == "read items" || c.Action == "dynamodb:DescribeTable")
+		}
 		switch d := c.Places[policy.Through]; {
 		case d == policy.Allowed:
 			allowed++
@@ -57,7 +61,7 @@ func (n *network) lookPolicy(_ context.Context, f *Facts) Finding {
 		slices.Sort(depends)
 		return Skip("whether %s passes depends on %s", some(unknown), strings.Join(slices.Compact(depends), ", "))
 	case allowed < tried:
-		return Well("lets %d of %d kinds of calls pass, ListTables among them", allowed, tried)
+		return Well("lets %d of %d kinds of calls pass, %s among them", allowed, tried, proof)
 	}
 	return Well("lets all calls pass")
 }

@@ -114,6 +114,7 @@ var troubles = []trouble{
 	{name: "no endpoint", change: func(s *vpc.Server, f *Facts) {
 		s.Endpoints, s.RouteTables[1].Routes = nil, s.RouteTables[1].Routes[:1]
 	}},
+	{name: "no endpoint for Streams", change: func(s *vpc.Server, f *Facts) { f.Endpoint = "streams." + publicName }},
 	{name: "an endpoint for another service only", change: func(s *vpc.Server, f *Facts) {
 		s.Endpoints[0].Service = "com.amazonaws.eu-west-1.s3"
 		s.RouteTables[1].Routes = s.RouteTables[1].Routes[:1]
@@ -196,6 +197,7 @@ var troubles = []trouble{
 	{name: "security group lets some of the ranges out", change: func(s *vpc.Server, f *Facts) {
 		s.Groups[0].Egress[0] = vpc.Permission{Protocol: "tcp", From: 0, To: 1024, CIDRs: []string{"3.0.0.0/8", "52.94.0.0/16"}}
 	}},
+	{name: "security group lets UDP out", change: func(s *vpc.Server, f *Facts) { s.Groups[0].Egress[0].Protocol = "udp" }},
 	{name: "security group lets everything out", change: func(s *vpc.Server, f *Facts) {
 		s.Groups[0].Egress[0] = vpc.Permission{Protocol: "-1", CIDRs: []string{"0.0.0.0/0"}}
 	}},
@@ -221,6 +223,14 @@ var troubles = []trouble{
 		}
 	}},
 
+	{name: "network ACL drops all, and the endpoint is in the same subnet", change: func(s *vpc.Server, f *Facts) {
+		e := link(s, f)
+		e.PrivateDNS, e.Subnets = true, []string{sceneSubnet}
+		f.Endpoint, f.VPCE, s.Interfaces[0].Subnet = publicName, "", sceneSubnet
+		s.ACLs[0].Entries = nil
+	}},
+
+	{name: "endpoint policy that is none", change: func(s *vpc.Server, f *Facts) { s.Endpoints[0].Policy = `{"Version":"2012-10-17"}` }},
 	{name: "endpoint policy for one table", change: func(s *vpc.Server, f *Facts) {
 		s.Endpoints[0].Policy = allowing(`{"Effect":"Allow","Principal":"*","Action":"dynamodb:*","Resource":"arn:aws:dynamodb:eu-west-1:123456789012:table/music"}`)
 	}},
@@ -231,7 +241,11 @@ var troubles = []trouble{
 	}},
 	{name: "endpoint policy for reading", change: func(s *vpc.Server, f *Facts) {
 		f.Table = "music"
-		s.Endpoints[0].Policy = allowing(`{"Effect":"Allow","Principal":"*","Action":["dynamodb:Get*","dynamodb:BatchGet*","dynamodb:Query","dynamodb:Scan","dynamodb:List*","dynamodb:PartiQLSelect","dynamodb:ConditionCheckItem"],"Resource":"*"}`)
+		s.Endpoints[0].Policy = allowing(`{"Effect":"Allow","Principal":"*","Action":["dynamodb:Get*","dynamodb:BatchGet*","dynamodb:Query","dynamodb:Scan","dynamodb:List*","dynamodb:PartiQLSelect","dynamodb:ConditionCheckItem","dynamodb:Describe*"],"Resource":"*"}`)
+	}},
+	{name: "endpoint policy for the table that was named", change: func(s *vpc.Server, f *Facts) {
+		f.Table = "music"
+		s.Endpoints[0].Policy = allowing(`{"Effect":"Allow","Principal":"*","Action":"dynamodb:*","Resource":"arn:aws:dynamodb:eu-west-1:123456789012:table/music"}`)
 	}},
 	{name: "endpoint policy for the account", change: func(s *vpc.Server, f *Facts) {
 		s.Endpoints[0].Policy = allowing(`{"Effect":"Allow","Principal":"*","Action":"dynamodb:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"123456789012"}}}`)

@@ -93,6 +93,15 @@ resource "aws_instance" "bastion" {
   associate_public_ip_address = var.public_ip
   vpc_security_group_ids      = [aws_security_group.bastion.id]
   tags                        = { Name = "ddbproxy-bastion" }
+  user_data_replace_on_change = true # it runs at the first boot only
+
+  # ../ddbproxy.yaml has the same script.
+  user_data = local.locked ? templatefile("${path.module}/bastion.sh.tftpl", {
+    region = local.region
+    vpce   = local.linked ? aws_vpc_endpoint.private_link[0].id : ""
+    url    = var.relay_url
+    sha256 = var.relay_sha256
+  }) : null
 
   metadata_options {
     http_tokens                 = "required" # IMDSv2

@@ -1,9 +1,6 @@
 # A DynamoDB that only a VPC endpoint reaches, and a bastion for ddbproxy: gateway
 # endpoint, bastion, security groups and IAM policies. ../ddbproxy.yaml makes the
 # same; ../README.md tells how to use both.
-#
-# What is not here: a relay that is installed and locked down from the first boot.
-# ddbproxy uploads its relay over ssh; there is no place yet to download it from.
 
 terraform {
   required_version = ">= 1.9" # validations that look at other variables
@@ -36,6 +33,7 @@ locals {
   vpc_id          = local.new_vpc ? aws_vpc.vpc[0].id : var.vpc_id
   subnet_id       = local.new_vpc ? aws_subnet.subnet[0].id : var.subnet_id
   route_table_ids = local.new_vpc ? [aws_route_table.route_table[0].id] : var.route_table_ids
+  locked          = var.relay_url != ""
   endpoint_ids    = concat([aws_vpc_endpoint.gateway.id], aws_vpc_endpoint.private_link[*].id)
 
   # The account's own callers only: other accounts' keys would be a way out of it.

@@ -1,6 +1,6 @@
 output "connect" {
   description = "What to run on a laptop"
-  value       = local.linked ? "ddbproxy connect --instance-connect ${aws_instance.bastion.id} --region ${local.region} --endpoint ${aws_vpc_endpoint.private_link[0].dns_entry[0].dns_name}" : "ddbproxy connect --instance-connect ${aws_instance.bastion.id} --region ${local.region}"
+  value       = local.linked ? "ddbproxy connect --instance-connect ${local.locked ? "ddbproxy@" : ""}${aws_instance.bastion.id} --region ${local.region} --endpoint ${aws_vpc_endpoint.private_link[0].dns_entry[0].dns_name}" : "ddbproxy connect --instance-connect ${local.locked ? "ddbproxy@" : ""}${aws_instance.bastion.id} --region ${local.region}"
 }
 
 output "instance_id" {

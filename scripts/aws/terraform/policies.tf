@@ -16,7 +16,7 @@ resource "aws_iam_policy" "developer" {
         Effect    = "Allow"
         Action    = "ec2-instance-connect:SendSSHPublicKey"
         Resource  = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/${aws_instance.bastion.id}"
-        Condition = { StringEquals = { "ec2:osuser" = "ec2-user" } }
+        Condition = { StringEquals = { "ec2:osuser" = local.locked ? "ddbproxy" : "ec2-user" } }
       },
       {
         Sid      = "FindBastion"

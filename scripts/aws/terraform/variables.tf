@@ -78,6 +78,33 @@ variable "deny_elsewhere" {
   default     = false
 }
 
+variable "relay_url" {
+  description = "Where the bastion fetches ddbproxy-relay at its first boot, an .rpm, a .tar.gz or the program itself (linux, arm64); developers then log in as ddbproxy and can start the relay only. Empty leaves them ec2-user, and the relay to be uploaded"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(https://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]+)?$", var.relay_url))
+    error_message = "relay_url is an https URL."
+  }
+
+  validation {
+    condition     = var.relay_url == "" || var.ssm
+    error_message = "relay_url needs ssm, without which the bastion reaches DynamoDB only."
+  }
+}
+
+variable "relay_sha256" {
+  description = "The SHA-256 of that file, as SHA256SUMS of the release has it"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([0-9a-f]{64})?$", var.relay_sha256)) && (var.relay_url == "") == (var.relay_sha256 == "")
+    error_message = "relay_sha256 is 64 hexadecimal digits, and relay_url needs it."
+  }
+}
+
 variable "ami" {
   description = "The parameter of Systems Manager that names the newest Amazon Linux 2023"
   type        = string
