@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,10 @@ const (
 // startRelay runs the relay that is on the bastion's PATH or was uploaded
 // before, and uploads one where there is none.
 func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error) {
-	onPath, uploaded := true, false
+	onPath, uploaded, posix := true, false, shOnPath
+	var unheard error // of the first attempt, where PATH had no sh
 	for {
-		r, err := c.execRelay(ctx, sh, onPath)
+		r, err := c.execRelay(ctx, sh, posix, onPath)
 		if err == nil {
 			return r, nil
 		}
@@ -49,7 +51,13 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			e.Hint = "update ddbproxy-relay on the bastion to version " + c.Version
 		}
 		missing := missingLine.FindStringSubmatch(hello.Said)
-		if missing == nil || uploaded {
+		switch {
+		case missing == nil && posix == shOnPath && noCommand.MatchString(hello.Said):
+			posix, unheard = binSh, e
+			continue
+		case missing == nil && unheard != nil:
+			return nil, unheard
+		case missing == nil || uploaded:
 			return nil, e
 		}
 		goos, goarch := goArch(missing[1], missing[2])
@@ -58,7 +66,7 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			e.Err = fmt.Errorf("there is no relay on the bastion, and this ddbproxy carries none for %s/%s", goos, goarch)
 			return nil, e
 		}
-		if err := c.upload(ctx, sh, program); err != nil {
+		if err := c.upload(ctx, sh, posix, program); err != nil {
 			e.Err = fmt.Errorf("upload of the relay: %w", err)
 			e.Passing = !errors.Is(err, errRefused)
 			return nil, e
@@ -89,14 +97,14 @@ func (r *runningRelay) ended() error {
 }
 
 // execRelay starts a relay and shakes hands with it.
-func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*runningRelay, error) {
+func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath bool) (*runningRelay, error) {
 	hashes := make(map[string]string)
 	for _, m := range machines {
 		if p := c.program("linux", m.goarch); p != nil {
 			hashes[m.goarch] = p.Hash
 		}
 	}
-	command, err := startCommand(onPath, hashes, c.RelayArgs)
+	command, err := startCommand(posix, onPath, hashes, c.RelayArgs)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +147,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 var errRefused = errors.New("the bastion refused it")
 
 // upload stores p on the far side.
-func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
+func (c *Client) upload(ctx context.Context, sh shell, posix string, p *Program) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, sh.cut)
@@ -147,7 +155,7 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
 	defer stalled.Stop()
 	packed := p.Gzip()
-	far, err := sh.start(uploadCommand(p.Hash))
+	far, err := sh.start(uploadCommand(posix, p.Hash, unpackedSize(packed)))
 	if err != nil {
 		return err
 	}
@@ -183,6 +191,14 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 		return broken
 	}
 	return fmt.Errorf("%w: its shell answered %q", errRefused, relay.Printable(said, 300))
+}
+
+// unpackedSize is that of gzip's contents, from its end (RFC 1952, section 2.3.1).
+func unpackedSize(packed []byte) uint32 {
+	if len(packed) < 4 {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(packed[len(packed)-4:])
 }
 
 // progressReader tells how much of it was read.
