@@ -52,7 +52,7 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 		}
 		missing := missingLine.FindStringSubmatch(hello.Said)
 		switch {
-		case missing == nil && posix == shOnPath && noCommand.MatchString(hello.Said):
+		case missing == nil && posix == shOnPath && noCommand.MatchString(hello.Said+hello.Stderr):
 			posix, unheard = binSh, e
 			continue
 		case missing == nil && unheard != nil:
@@ -90,10 +90,22 @@ type runningRelay struct {
 
 // ended words why the relay is gone.
 func (r *runningRelay) ended() error {
-	if said := relay.Printable(r.remote.said(), 300); said != "" {
-		return fmt.Errorf("the relay on the bastion ended: %s", said)
+	text := "the relay on the bastion ended"
+	if r.GaveUp() {
+		text = "the relay on the bastion is silent, or what it says is not its protocol"
 	}
-	return errors.New("the relay on the bastion ended")
+	if said := relay.Printable(r.remote.said(), 300); said != "" {
+		text += ": " + said
+	}
+	return errors.New(text)
+}
+
+// lost is ended where the relay is why, and not what it stands on.
+func (r *runningRelay) lost() error {
+	if r.GaveUp() || r.remote.ownEnd() {
+		return r.ended()
+	}
+	return nil
 }
 
 // execRelay starts a relay and shakes hands with it.
@@ -109,7 +121,8 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 		return nil, err
 	}
 	timeout := sh.patience()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer for %v", timeout))
+	late := fmt.Errorf("no answer for %v", timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, late)
 	defer cancel()
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
@@ -122,19 +135,27 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 	}
 	r, err := relay.NewClient(ctx, far, c.Version)
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		cause := context.Cause(ctx)
+		if said := relay.Printable(far.said(), 300); cause == late && said != "" {
+			cause = fmt.Errorf("%w; it printed %q", late, said)
+		}
+		return nil, cause
 	}
 	if err == nil {
-		r.Logger = c.log()
-		return &runningRelay{r, far}, nil
+		running := &runningRelay{r, far}
+		r.Logger, r.Lost = c.log(), running.lost
+		return running, nil
 	}
 	// NewClient has closed it. Who is not heard to the end counts as hung.
 	_, _ = io.Copy(io.Discard, far)
 	broken := far.wait() // and for all of stderr
 	var hello *relay.HelloError
 	silent := errors.As(err, &hello) && hello.Said == ""
-	if silent {
-		hello.Said = relay.Printable(far.said(), 300)
+	switch said := relay.Printable(far.said(), 300); {
+	case silent:
+		hello.Said = said
+	case hello != nil:
+		hello.Stderr = said
 	}
 	if e := sh.refused(broken, silent, err); e != nil {
 		return nil, e
