@@ -30,6 +30,7 @@ var errNoConnection = errors.New("no connection in time")
 func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash string, creds aws.Credentials) (*http.Response, error) {
 	left := s.hold()
 	pause, resends, redated := time.Duration(0), 0, false
+	var before failure
 	c.gzip = s.asksGzip(in.Header, c)
 	for {
 		out, err := s.outgoing(ctx, in, c, bodyHash, creds)
@@ -59,6 +60,10 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 			return nil, ctx.Err()
 		}
 		f := explain(try.err, c)
+		if late := errors.Is(try.err, errNoConnection) || errors.Is(try.err, context.DeadlineExceeded); late && before.text != "" {
+			f = before // that our own time was over says less
+		}
+		before = f
 		switch {
 		case try.wrote && !c.mayRepeat():
 			return nil, &answer{status: http.StatusInternalServerError, kind: internalError, message: fmt.Sprintf(

@@ -79,6 +79,25 @@ func TestHoldEndsInServiceUnavailable(t *testing.T) {
 	}
 }
 
+// What was heard last is told, and not that nothing more was.
+func TestHoldEndsWithTheLastReason(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, newFakeAWS(t))
+		first := true
+		s.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if first {
+				first = false
+				return nil, hopFailure{"relay", "it died", false}
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1"))
+		wantError(t, w, 503, unavailable, "relay: no connection to dynamodb.eu-west-1.amazonaws.com within 20s: it died; nothing was sent")
+	})
+}
+
 // breakAfter makes the fake close the connection instead of answering the first n requests.
 func breakAfter(n int64) http.HandlerFunc {
 	var seen atomic.Int64

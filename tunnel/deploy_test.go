@@ -62,11 +62,11 @@ func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start, err := startCommand(true, map[string]string{runtime.GOARCH: p.Hash}, []string{"-region", "eu-west-1"})
+	start, err := startCommand(shOnPath, true, map[string]string{runtime.GOARCH: p.Hash}, []string{"-region", "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, shell := range []string{"sh", "bash", "tcsh", "fish"} {
+	for _, shell := range []string{"sh", "bash", "rbash", "tcsh", "fish", "zsh"} {
 		t.Run(shell, func(t *testing.T) {
 			path, err := exec.LookPath(shell)
 			if err != nil {
@@ -79,7 +79,7 @@ func TestRelayIsUploadedOnceUnderEveryLoginShell(t *testing.T) {
 			if out := login(t, path, home, start, nil); !missingLine.MatchString(out) {
 				t.Fatalf("before the upload: %q, want the missing line", out)
 			}
-			out := login(t, path, home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip()))
+			out := login(t, path, home, uploadCommand(shOnPath, p.Hash, unpackedSize(p.Gzip())), bytes.NewReader(p.Gzip()))
 			want := filepath.Join(home, ".cache/ddbproxy/relay-"+p.Hash)
 			if m := uploadedLine.FindStringSubmatch(out); m == nil || m[1] != want {
 				t.Fatalf("upload: %q, want it at %s", out, want)
@@ -128,12 +128,12 @@ func TestUploadRemovesRelaysOutOfUse(t *testing.T) {
 	put(".relay-"+strings.Repeat("a", 64)+".HALF", 40*day)
 	put("notes", 40*day)
 	put("sub/relay-old", 40*day)
-	start, err := startCommand(true, map[string]string{runtime.GOARCH: strings.Repeat("c", 64)}, nil)
+	start, err := startCommand(shOnPath, true, map[string]string{runtime.GOARCH: strings.Repeat("c", 64)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	login(t, "/bin/sh", home, start, nil) // is a use
-	if out := login(t, "/bin/sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip())); !uploadedLine.MatchString(out) {
+	if out := login(t, "/bin/sh", home, uploadCommand(shOnPath, p.Hash, unpackedSize(p.Gzip())), bytes.NewReader(p.Gzip())); !uploadedLine.MatchString(out) {
 		t.Fatalf("upload: %q", out)
 	}
 	var got []string
@@ -175,7 +175,7 @@ func TestUploadThatCannotBeIsExplained(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			home := t.TempDir()
 			tc.block(home)
-			out := login(t, "sh", home, uploadCommand(tc.hash), bytes.NewReader(tc.upload))
+			out := login(t, "sh", home, uploadCommand(shOnPath, tc.hash, 1<<20), bytes.NewReader(tc.upload))
 			m := failedLine.FindStringSubmatch(out)
 			if m == nil || !strings.Contains(m[1], tc.want) {
 				t.Errorf("upload: %q, want it to fail with %q", out, tc.want)
@@ -191,7 +191,7 @@ func TestUploadThatCannotBeIsExplained(t *testing.T) {
 // architecture, and a directory has an x bit too.
 func TestWhatCannotRunIsNotStarted(t *testing.T) {
 	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
-	start, err := startCommand(true, map[string]string{other: "other", runtime.GOARCH: "ours"}, nil)
+	start, err := startCommand(shOnPath, true, map[string]string{other: "other", runtime.GOARCH: "ours"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestWhatCannotRunIsNotStarted(t *testing.T) {
 
 // Machines that share a home may upload at the same moment.
 func TestUploadsHaveTemporaryNamesOfTheirOwn(t *testing.T) {
-	if one, other := uploadCommand("aa"), uploadCommand("aa"); one == other {
+	if one, other := uploadCommand(binSh, "aa", 1<<20), uploadCommand(binSh, "aa", 1<<20); one == other {
 		t.Error("two uploads write to the same temporary file")
 	}
 }
@@ -224,7 +224,7 @@ func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, ".cache"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := login(t, "sh", home, uploadCommand(p.Hash), bytes.NewReader(p.Gzip()))
+	out := login(t, "sh", home, uploadCommand(shOnPath, p.Hash, unpackedSize(p.Gzip())), bytes.NewReader(p.Gzip()))
 	if want := filepath.Join(home, "run/ddbproxy/relay-"+p.Hash); !strings.Contains(out, "uploaded "+want) {
 		t.Errorf("upload: %q, want it at %s", out, want)
 	}
@@ -232,20 +232,20 @@ func TestUploadFallsToTheRuntimeDirectory(t *testing.T) {
 
 func TestStartCommandRefusesArgumentsForTheShell(t *testing.T) {
 	for _, arg := range []string{"", "a b", "$(id)", "x;y", "'", "é"} {
-		if command, err := startCommand(true, nil, []string{arg}); err == nil {
+		if command, err := startCommand(shOnPath, true, nil, []string{arg}); err == nil {
 			t.Errorf("argument %q became %q", arg, command)
 		}
 	}
 }
 
 func TestScriptsAreOneWordForEveryLoginShell(t *testing.T) {
-	start, err := startCommand(true, map[string]string{"amd64": "aa", "arm64": "bb"}, []string{"-region", "eu-west-1"})
+	start, err := startCommand(shOnPath, true, map[string]string{"amd64": "aa", "arm64": "bb"}, []string{"-region", "eu-west-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{start, uploadCommand("aa")} {
-		script := strings.TrimSuffix(strings.TrimPrefix(command, "sh -c '"), "'")
-		if len(script) != len(command)-len("sh -c ''") || strings.ContainsAny(script, "'!\n") {
+	for _, command := range []string{start, uploadCommand(binSh, "aa", 1<<20)} {
+		_, script, _ := strings.Cut(strings.TrimSuffix(command, "'"), "sh -c '")
+		if len(script) < len(command)-len("/bin/sh -c ''") || strings.ContainsAny(script, "'!\n") {
 			t.Errorf("not one single-quoted word for sh, csh and fish: %s", command)
 		}
 	}

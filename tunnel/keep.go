@@ -49,7 +49,7 @@ func (c *Client) keep(ctx context.Context, s *session) {
 			return
 		}
 		c.log().Warn("tunnel down", "reason", s.err)
-		c.set(nil, nil)
+		c.set(nil, s.trouble())
 		attempt = min(attempt+1, maxShort)
 		if time.Since(s.began) > shortLife {
 			attempt = 0

@@ -153,6 +153,14 @@ func (s *session) alive() bool {
 	}
 }
 
+// trouble is why the session is over where that is no matter of ssh's; nil else.
+func (s *session) trouble() error {
+	if !s.alive() {
+		return nil
+	}
+	return &Error{Kind: KindRelay, Host: s.server, Err: s.err, Hint: "another is started", Passing: true}
+}
+
 // Close ends the session and its connection.
 func (s *session) Close() {
 	if s.link != nil {

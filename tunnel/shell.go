@@ -37,6 +37,9 @@ type remote interface {
 	// hasEnded reports whether the program itself is over. One that was given up
 	// may run on, and its connection is cut some seconds after it was closed.
 	hasEnded() bool
+	// ownEnd reports, within a moment, whether its end was its own, and not that of
+	// the way to it.
+	ownEnd() bool
 	// said is the end of what it printed on standard error.
 	said() string
 }
@@ -56,7 +59,7 @@ func (s sshShell) start(command string) (remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &execPipe{Channel: ch, link: s.link, ended: make(chan struct{})}
+	p := &execPipe{Channel: ch, link: s.link, ended: make(chan struct{}), exited: make(chan struct{})}
 	p.work.Go(func() { p.listen(reqs) })
 	p.work.Go(func() { io.Copy(&p.stderr, ch.Stderr()) }) // ends with the channel
 	// The answer is no round trip of its own: with it comes the window, without
@@ -106,17 +109,20 @@ type execPipe struct {
 	stderr tail
 	once   sync.Once
 	ended  chan struct{} // closed when the output has ended
+	exited chan struct{} // closed when the server told how it ended
 
-	work   sync.WaitGroup
-	exited bool // valid after work
+	work sync.WaitGroup
 
 	up, down flow
 }
 
 // listen hears how the program ends; the channel's end ends it.
 func (p *execPipe) listen(reqs <-chan *ssh.Request) {
+	told := sync.OnceFunc(func() { close(p.exited) })
 	for req := range reqs {
-		p.exited = p.exited || req.Type == "exit-status" || req.Type == "exit-signal"
+		if req.Type == "exit-status" || req.Type == "exit-signal" {
+			told()
+		}
 		if req.WantReply {
 			req.Reply(false, nil)
 		}
@@ -149,12 +155,25 @@ func (p *execPipe) hasEnded() bool {
 	}
 }
 
+// ownEnd waits, for the output may end before the server tells why.
+func (p *execPipe) ownEnd() bool {
+	select {
+	case <-p.exited:
+		return true
+	case <-p.link.gone:
+	case <-time.After(settle):
+	}
+	return false
+}
+
 func (p *execPipe) wait() error {
 	p.work.Wait()
-	if !p.exited {
+	select {
+	case <-p.exited:
+		return nil
+	default:
 		return errors.New("it ended without an exit status")
 	}
-	return nil
 }
 
 // Close asks for the end of the program. A dead peer would hold that message,

@@ -155,6 +155,15 @@ func (r localRemote) hasEnded() bool {
 	}
 }
 
+func (r localRemote) ownEnd() bool {
+	select {
+	case <-r.ended:
+		return r.cmd.ProcessState.ExitCode() != sshFailed
+	case <-time.After(settle):
+	}
+	return false
+}
+
 func (r localRemote) wait() error {
 	<-r.ended
 	<-r.heard

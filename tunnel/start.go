@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +23,10 @@ const (
 // before, and uploads one where there is none.
 func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error) {
 	start := time.Now()
-	onPath, uploaded := true, false
+	onPath, uploaded, posix := true, false, shOnPath
+	var unheard error // of the first attempt, where PATH had no sh
 	for {
-		r, err := c.execRelay(ctx, sh, onPath)
+		r, err := c.execRelay(ctx, sh, posix, onPath)
 		if err == nil {
 			return r, nil
 		}
@@ -50,7 +52,13 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			e.Hint = "update ddbproxy-relay on the bastion to version " + c.Version
 		}
 		missing := missingLine.FindStringSubmatch(hello.Said)
-		if missing == nil || uploaded {
+		switch {
+		case missing == nil && posix == shOnPath && noCommand.MatchString(hello.Said+hello.Stderr):
+			posix, unheard = binSh, e
+			continue
+		case missing == nil && unheard != nil:
+			return nil, unheard
+		case missing == nil || uploaded:
 			return nil, e
 		}
 		goos, goarch := goArch(missing[1], missing[2])
@@ -59,7 +67,7 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			e.Err = fmt.Errorf("there is no relay on the bastion, and this ddbproxy carries none for %s/%s", goos, goarch)
 			return nil, e
 		}
-		if err := c.upload(ctx, sh, program); err != nil {
+		if err := c.upload(ctx, sh, posix, program); err != nil {
 			e.Err = fmt.Errorf("upload of the relay: %w", err)
 			e.Passing = !errors.Is(err, errRefused)
 			return nil, e
@@ -84,26 +92,39 @@ type runningRelay struct {
 
 // ended words why the relay is gone.
 func (r *runningRelay) ended() error {
-	if said := relay.Printable(r.remote.said(), 300); said != "" {
-		return fmt.Errorf("the relay on the bastion ended: %s", said)
+	text := "the relay on the bastion ended"
+	if r.GaveUp() {
+		text = "the relay on the bastion is silent, or what it says is not its protocol"
 	}
-	return errors.New("the relay on the bastion ended")
+	if said := relay.Printable(r.remote.said(), 300); said != "" {
+		text += ": " + said
+	}
+	return errors.New(text)
+}
+
+// lost is ended where the relay is why, and not what it stands on.
+func (r *runningRelay) lost() error {
+	if r.GaveUp() || r.remote.ownEnd() {
+		return r.ended()
+	}
+	return nil
 }
 
 // execRelay starts a relay and shakes hands with it.
-func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*runningRelay, error) {
+func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath bool) (*runningRelay, error) {
 	hashes := make(map[string]string)
 	for _, m := range machines {
 		if p := c.program("linux", m.goarch); p != nil {
 			hashes[m.goarch] = p.Hash
 		}
 	}
-	command, err := startCommand(onPath, hashes, c.RelayArgs)
+	command, err := startCommand(posix, onPath, hashes, c.RelayArgs)
 	if err != nil {
 		return nil, err
 	}
 	timeout := sh.patience()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer for %v", timeout))
+	late := fmt.Errorf("no answer for %v", timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, late)
 	defer cancel()
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
@@ -116,19 +137,27 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 	}
 	r, err := relay.NewClient(ctx, far, c.Version)
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		cause := context.Cause(ctx)
+		if said := relay.Printable(far.said(), 300); cause == late && said != "" {
+			cause = fmt.Errorf("%w; it printed %q", late, said)
+		}
+		return nil, cause
 	}
 	if err == nil {
-		r.Logger = c.log()
-		return &runningRelay{r, far}, nil
+		running := &runningRelay{r, far}
+		r.Logger, r.Lost = c.log(), running.lost
+		return running, nil
 	}
 	// NewClient has closed it. Who is not heard to the end counts as hung.
 	_, _ = io.Copy(io.Discard, far)
 	broken := far.wait() // and for all of stderr
 	var hello *relay.HelloError
 	silent := errors.As(err, &hello) && hello.Said == ""
-	if silent {
-		hello.Said = relay.Printable(far.said(), 300)
+	switch said := relay.Printable(far.said(), 300); {
+	case silent:
+		hello.Said = said
+	case hello != nil:
+		hello.Stderr = said
 	}
 	if e := sh.refused(broken, silent, err); e != nil {
 		return nil, e
@@ -141,7 +170,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, onPath bool) (*running
 var errRefused = errors.New("the bastion refused it")
 
 // upload stores p on the far side.
-func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
+func (c *Client) upload(ctx context.Context, sh shell, posix string, p *Program) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, sh.cut)
@@ -149,7 +178,7 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 	stalled := time.AfterFunc(uploadStall, func() { cancel(fmt.Errorf("it stood still for %v", uploadStall)) })
 	defer stalled.Stop()
 	packed := p.Gzip()
-	far, err := sh.start(uploadCommand(p.Hash))
+	far, err := sh.start(uploadCommand(posix, p.Hash, unpackedSize(packed)))
 	if err != nil {
 		return err
 	}
@@ -185,6 +214,14 @@ func (c *Client) upload(ctx context.Context, sh shell, p *Program) error {
 		return broken
 	}
 	return fmt.Errorf("%w: its shell answered %q", errRefused, relay.Printable(said, 300))
+}
+
+// unpackedSize is that of gzip's contents, from its end (RFC 1952, section 2.3.1).
+func unpackedSize(packed []byte) uint32 {
+	if len(packed) < 4 {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(packed[len(packed)-4:])
 }
 
 // progressReader tells how much of it was read.

@@ -24,6 +24,11 @@ type Client struct {
 	// too. Set it before the first dial; nil discards.
 	Logger *slog.Logger
 
+	// Lost, where it is set, is asked for more of a connection to the relay that
+	// is gone: its error, where it has one, is given in a LostError. Set it before
+	// the first dial.
+	Lost func() error
+
 	conn *pipeConn
 	h2   *http.ClientConn
 
@@ -38,6 +43,10 @@ const (
 	// A relay that hangs while ssh is well is noticed within 15 s.
 	clientPingAfter = 10 * time.Second
 	clientPingWait  = 5 * time.Second
+
+	// answerWait is longer than a relay may take to dial. It is less than what is
+	// left to a TLS handshake, which would be blamed otherwise.
+	answerWait = dialTimeout + time.Second
 
 	// A relay that was not heard for this long has given its client up, or is
 	// about to: only a laptop that slept comes to see it.
@@ -58,18 +67,36 @@ func (closedError) Hop() string { return "ssh" }
 // Permanent is false: the next session may be on its way.
 func (closedError) Permanent() bool { return false }
 
+// LostError is ErrClosed with more about why.
+type LostError struct{ Err error }
+
+func (e *LostError) Error() string { return e.Err.Error() }
+func (e *LostError) Unwrap() error { return e.Err }
+
+// Is makes it an ErrClosed.
+func (e *LostError) Is(target error) bool { return target == ErrClosed }
+
+// Hop is relay: otherwise there would be nothing more to tell.
+func (e *LostError) Hop() string { return "relay" }
+
+// Permanent is false, as ErrClosed's.
+func (e *LostError) Permanent() bool { return false }
+
 // HelloError tells that what answered is no relay that this Client can talk
 // to: a shell's error message, a banner, another protocol version.
 type HelloError struct {
-	Relay Hello  // zero if no hello came
-	Said  string // the end of what came instead, one printable line
-	Err   error
+	Relay  Hello  // zero if no hello came
+	Said   string // the end of what came instead, one printable line
+	Stderr string // the end of what came on standard error besides
+	Err    error
 }
 
 func (e *HelloError) Error() string {
 	switch {
 	case e.Relay.Protocol != 0:
 		return fmt.Sprintf("relay %s speaks protocol %d, this ddbproxy speaks %d", e.Relay.Version, e.Relay.Protocol, Protocol)
+	case e.Said != "" && e.Stderr != "":
+		return fmt.Sprintf("no relay answered; it printed %q, and on standard error %q", e.Said, e.Stderr)
 	case e.Said != "":
 		return fmt.Sprintf("no relay answered; it printed %q", e.Said)
 	}
@@ -125,6 +152,10 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 
 // Streams is how many connections are open or being opened.
 func (c *Client) Streams() int { return int(c.streams.Load()) }
+
+// GaveUp reports, once Done is closed, that it was for the relay's silence or for
+// what it said, and not because its stream broke.
+func (c *Client) GaveUp() bool { return !c.conn.broke.Load() }
 
 // Done is closed when the connection to the relay is gone.
 func (c *Client) Done() <-chan struct{} { return c.conn.done }
@@ -215,6 +246,7 @@ func (c *Client) launch(f func()) bool {
 // carry sends a stream's CONNECT and hears the answer to it.
 func (c *Client) carry(ctx context.Context, s *stream) {
 	id := newID()
+	late := time.AfterFunc(answerWait, s.cancel)
 	resp, err := c.h2.RoundTrip((&http.Request{
 		Method:        http.MethodConnect,
 		URL:           &url.URL{Scheme: "http", Host: s.target},
@@ -223,7 +255,9 @@ func (c *Client) carry(ctx context.Context, s *stream) {
 		Body:          s.upBody,
 		ContentLength: -1,
 	}).WithContext(ctx))
-	switch {
+	switch inTime := late.Stop(); {
+	case err != nil && !inTime && ctx.Err() != nil && !s.isClosed():
+		s.answer(nil, &Error{KindInternal, s.target, fmt.Sprintf("the relay on the bastion has not answered within %v", answerWait)})
 	case err != nil:
 		s.answer(nil, c.lost(err))
 	case resp.StatusCode != http.StatusOK:
@@ -241,14 +275,18 @@ func (c *Client) carry(ctx context.Context, s *stream) {
 func (c *Client) lost(err error) error {
 	select {
 	case <-c.Done():
-		return ErrClosed
 	default:
-	}
-	if c.h2.Err() != nil || (c.h2.Available() == 0 && c.h2.InFlight() == 0) {
+		if c.h2.Err() == nil && (c.h2.Available() > 0 || c.h2.InFlight() > 0) {
+			return err
+		}
 		c.conn.Close()
-		return ErrClosed
 	}
-	return err
+	if c.Lost != nil {
+		if why := c.Lost(); why != nil {
+			return &LostError{why}
+		}
+	}
+	return ErrClosed
 }
 
 // refusal reads the relay's reason for not opening a stream.

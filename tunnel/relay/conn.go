@@ -17,6 +17,7 @@ type pipeConn struct {
 	once sync.Once
 	done chan struct{} // closed by Close
 
+	broke atomic.Bool  // Read failed before Close
 	heard atomic.Int64 // when bytes last came in, in Unix nanoseconds
 }
 
@@ -32,6 +33,13 @@ func (c *pipeConn) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	if n > 0 {
 		c.heard.Store(time.Now().UnixNano())
+	}
+	if err != nil {
+		select {
+		case <-c.done:
+		default:
+			c.broke.Store(true)
+		}
 	}
 	return n, err
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -61,6 +62,45 @@ func TestClientNoticesASilentRelay(t *testing.T) {
 		}
 		c.Close()
 		far.Close()
+	})
+}
+
+// A relay that is well but for one connection is told from an endpoint that is slow,
+// before a TLS handshake would be given up.
+func TestUnansweredDialIsTheRelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pipe, far := net.Pipe()
+		near := newBatch(pipe) // both ends begin with a write
+		go near.run()
+		hung := make(chan struct{})
+		s := &Server{Allow: allowAll, Dial: func(context.Context, string, string) (net.Conn, error) {
+			<-hung
+			return nil, net.ErrClosed
+		}}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(context.Background(), far) }()
+		c, err := NewClient(t.Context(), near, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		conn, err := c.DialEarly(t.Context(), "tcp", "x:443")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Read(make([]byte, 1))
+		want := Error{KindInternal, "x:443", "the relay on the bastion has not answered within 9s"}
+		var got *Error
+		if !errors.As(err, &got) || *got != want || got.Hop() != "relay" || got.Permanent() {
+			t.Errorf("Read = %v, want %+v", err, want)
+		}
+		if took := time.Since(start); took != answerWait {
+			t.Errorf("told after %v, want %v", took, answerWait)
+		}
+		conn.Close()
+		close(hung)
+		c.Close()
+		<-served
 	})
 }
 

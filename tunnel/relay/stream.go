@@ -111,10 +111,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	if !errors.Is(err, io.ErrClosedPipe) {
 		return n, err
 	}
-	s.mu.Lock()
-	closed := s.closed
-	s.mu.Unlock()
-	if !closed {
+	if !s.isClosed() {
 		<-s.answered // HTTP/2 ends the request before it hands out the answer
 		if s.refusal != nil {
 			return n, s.refusal
@@ -126,6 +123,13 @@ func (s *stream) Write(p []byte) (int, error) {
 		return n, s.err
 	}
 	return n, s.lost(net.ErrClosed)
+}
+
+// isClosed reports whether the owner has closed it.
+func (s *stream) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // CloseWrite ends the owner's direction; the other one goes on.
