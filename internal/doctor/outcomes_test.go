@@ -28,6 +28,8 @@ func TestOutcomesThatAreNoFailure(t *testing.T) {
 			idPlace: "skipped there is no relay that could tell", idDNS: "skipped there is no relay", idThrough: "ok ListTables is answered"}},
 		{"a relay from before questions", func(s *stage) { s.bastion.Exec = s.earlierRelay }, map[string]string{
 			idCarrier: "ok v0.1.0; this is devel, of the same protocol", idPlace: "skipped the relay there, v0.1.0, is from before this question", idThrough: "ok "}},
+		{"a relay that may not dial it", func(s *stage) { s.way.Client.RelayArgs = []string{"-region", "us-east-1"} }, map[string]string{
+			idReach: "failed ", idDNS: "skipped the relay there looks up no name that it may not dial: "}},
 		{"a bastion that is no instance", func(s *stage) { s.place.Metadata = "" }, map[string]string{
 			idPlace: "skipped not asked for: is it an EC2 instance", idDNS: "ok 52.94.24.5"}},
 		{"an interface endpoint's address", func(s *stage) { s.place.Lookup = addresses("10.0.0.53", "10.0.1.53") }, map[string]string{

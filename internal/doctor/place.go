@@ -80,6 +80,9 @@ func (w *Way) dns(ctx context.Context, f *Facts) Finding {
 		return *skip
 	}
 	f.Addresses = s.Addresses
+	if s.Refused != "" {
+		return Skip("the relay there looks up no name that it may not dial: %s", s.Refused)
+	}
 	if s.NameError != "" {
 		return Bad(s.NameError, "The bastion cannot find DynamoDB's address.", "in the VPC console, set Enable DNS resolution of the bastion's VPC")
 	}

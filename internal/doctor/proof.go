@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
@@ -66,9 +67,9 @@ func (w *Way) signed(ctx context.Context, f *Facts, host string) (*http.Request,
 // maxAnswer is above what an error or a description of a table has, in bytes.
 const maxAnswer = 1 << 20
 
-// send makes the call and reads the answer: denial is AWS's refusal, err that there
-// was no answer.
-func (w *Way) send(ctx context.Context, f *Facts, client aws.HTTPClient, host string) (denial *Denial, err error) {
+// send makes the call and reads the answer: refusal is AWS's, err that there was
+// no answer.
+func (w *Way) send(ctx context.Context, f *Facts, client aws.HTTPClient, host string) (refusal *Denial, err error) {
 	r, err := w.signed(ctx, f, host)
 	if err != nil {
 		return nil, err
@@ -159,10 +160,22 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	case f.Through.Code == "ResourceNotFoundException":
 		return Bad("there is no table "+f.Table+" in "+f.Region, "Policies and the way are well; the table's name or the region is not.", "aws dynamodb list-tables --endpoint-url http://localhost:8000")
 	case denied(f.Through.Code):
-		why, remedy := f.Through.Explain(f)
+		why, remedy := explain(f, f.Through)
 		return Bad(f.Through.Message, why, remedy)
 	}
 	return w.refusal(f.Through)
+}
+
+// explain words a denial for somebody who has asked the doctor already.
+func explain(f *Facts, d *Denial) (meaning, remedy string) {
+	why, remedy := d.Explain(f)
+	switch f.Path() {
+	case denial.Unknown:
+		_, remedy = denial.Parse(d.Message).Explain(denial.Through)
+	case denial.Past:
+		remedy = "mend what failed under AWS, above: the call has to come through the VPC endpoint"
+	}
+	return strings.ToUpper(why[:1]) + why[1:] + ".", remedy
 }
 
 // latency is how long each part of the way takes, at its best.

@@ -16,6 +16,7 @@ import (
 	"github.com/skeema/knownhosts"
 
 	"github.com/ddbproxy/ddbproxy/internal/edge"
+	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/tunnel"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
@@ -169,7 +170,11 @@ var scenes = []breach{
 	{"a key that DynamoDB does not know", "proof.direct", func(s *stage) { s.creds = key("AKIADELETED", "secret") },
 		"UnrecognizedClientException", "aws configure"},
 	{"a policy that names another endpoint", idThrough, func(s *stage) { s.aws.Policy.SourceVpce = "vpce-0fedcba9876543210" },
-		"not authorized to perform: dynamodb:ListTables", "ddbproxy"},
+		"not authorized to perform: dynamodb:ListTables", "have it allowed in IAM: ddbproxy policy"},
+	{"a policy of another endpoint, and a bastion whose traffic is known to pass it by", idThrough, func(s *stage) {
+		s.aws.Policy.SourceVpce = "vpce-0fedcba9876543210"
+		s.facts.path = denial.Past
+	}, "not authorized", "mend what failed under AWS"},
 	{"a table that is not there", idThrough, func(s *stage) { s.facts.Table = "music" },
 		"no table music in eu-west-1", "aws dynamodb list-tables"},
 	{"a DynamoDB that fails", idThrough, func(s *stage) { s.aws.Backend = nil },

@@ -36,8 +36,8 @@ func TestSurveyIsOfAllowedNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		found, err := survey.Read(answer)
-		if err != nil || (want == "") != (found.NameError == "") || !strings.Contains(found.NameError, want) {
-			t.Errorf("survey of %s is %+v, %v; want the error %q", name, found, err, want)
+		if err != nil || (want == "") != (found.Refused == "") || !strings.Contains(found.Refused, want) {
+			t.Errorf("survey of %s is %+v, %v; want the refusal %q", name, found, err, want)
 		}
 	}
 	c.Close()

@@ -27,6 +27,8 @@ type Survey struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	NameError string       `json:"name_error,omitempty"`
+	// Refused is why the name was not looked up: the relay may not dial it.
+	Refused string `json:"refused,omitempty"`
 
 	Place         Place  `json:"place"`
 	MetadataError string `json:"metadata_error,omitempty"`
@@ -83,7 +85,7 @@ func (s Surveyor) Handler(allow func(name string) error) http.Handler {
 		}
 		found := s.Survey(r.Context(), name)
 		if refused != nil {
-			found.NameError = refused.Error()
+			found.Name, found.Refused = r.URL.Query().Get("name"), refused.Error()
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(found) // a client that left is no news
