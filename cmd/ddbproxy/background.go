@@ -19,12 +19,15 @@ func (o *connectOptions) inBackground(ctx context.Context, c *console) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	wanted, err := wantedVariant(ctx, o.profileNames()[0])
+	w, err := wanted(ctx, o.profileNames()[0])
 	if err != nil {
 		return err
 	}
+	if len(o.listen) == 0 {
+		o.listen = []string{defaultPort}
+	}
 	already := func() (bool, error) {
-		s, err := o.find(ctx, wanted, o.listenPorts())
+		s, err := o.find(ctx, w)
 		if s == nil || err != nil {
 			return false, err
 		}

@@ -52,15 +52,15 @@ default of a person.`,
 			if write == nil {
 				return usageError("ddbproxy env --help tells them apart", "--format %s: not %s", format, strings.Join(formatNames, ", "))
 			}
-			s, err := running(cmd.Context(), port, profile)
+			w, err := wanted(cmd.Context(), firstOf(profile))
 			if err != nil {
 				return err
 			}
-			wanted, err := wantedVariant(cmd.Context(), "")
-			if err == nil {
-				err = s.serves(wanted)
-			}
+			s, err := running(cmd.Context(), port, w.profile)
 			if err != nil {
+				return err
+			}
+			if err := s.serves(w.variant); err != nil {
 				return err
 			}
 			text, err := write(s.endpointEnv())

@@ -66,13 +66,13 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			if err != nil {
 				return err
 			}
-			var wanted variant
+			var w wishes
 			if !byProxy { // else the command's own settings stay, and hold
-				if wanted, err = wantedVariant(cmd.Context(), o.profileNames()[0]); err != nil {
+				if w, err = wanted(cmd.Context(), o.profileNames()[0]); err != nil {
 					return err
 				}
 			}
-			info, end, err := o.session(cmd.Context(), c, bastions, port, wanted)
+			info, end, err := o.session(cmd.Context(), c, bastions, port, w)
 			if err != nil {
 				return orTarget(cmd, args[:dash], err)
 			}
@@ -104,12 +104,12 @@ func lookPath(name string) (string, error) {
 }
 
 // session finds the session for these bastions, or opens one that lasts until
-// end is called. One that runs and does not route as wanted is refused where it
-// was asked for, else passed over.
-func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, wanted variant) (info sessionInfo, end func(), err error) {
+// end is called. One that runs and does not do as wanted is refused where it was
+// asked for, else passed over.
+func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, w wishes) (info sessionInfo, end func(), err error) {
 	if len(targets) == 0 && o.instance.id == "" {
-		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
-			err = info.serves(wanted)
+		if info, err = running(ctx, port, w.profile); err == nil {
+			err = info.serves(w.variant)
 		}
 		return info, func() {}, err
 	}
@@ -122,7 +122,10 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	if err := o.check(); err != nil {
 		return info, nil, err
 	}
-	switch found, err := o.find(ctx, wanted, nil); {
+	if slices.Equal(o.listen, []string{"0"}) {
+		o.listen = nil // any will do, that of a running one too
+	}
+	switch found, err := o.find(ctx, w); {
 	case err != nil:
 		return info, nil, err
 	case found != nil:

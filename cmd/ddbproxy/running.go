@@ -13,6 +13,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/ddbproxy/ddbproxy/tunnel"
 )
 
 // sessionInfo is what a running session tells other ddbproxy commands of the
@@ -22,8 +26,9 @@ type sessionInfo struct {
 	Region   string `json:"region"`
 	Endpoint string `json:"endpoint"`            // DynamoDB's name there
 	CABundle string `json:"ca_bundle,omitempty"` // file of authorities for clients of https
-	// Bastions are what connect was given.
+	// Bastions and Carrier are what connect was given.
 	Bastions []string `json:"bastions"`
+	Carrier  string   `json:"carrier"`
 	// Starting tells that requests are not answered yet, or never.
 	Starting bool `json:"starting"`
 	// Keys are those of all profiles, the default one's first.
@@ -41,6 +46,9 @@ type profileKey struct {
 
 // as is the session with the key for one profile; "" is the default one.
 func (s sessionInfo) as(profile string) (sessionInfo, error) {
+	if profile == config.DefaultSharedConfigProfile && len(s.Keys) > 0 && s.Keys[0].Profile == "" {
+		profile = ""
+	}
 	var names []string
 	for _, k := range s.Keys {
 		if k.Profile == profile || profile == "" {
@@ -51,13 +59,13 @@ func (s sessionInfo) as(profile string) (sessionInfo, error) {
 			names = append(names, k.Profile)
 		}
 	}
-	hint := "it was started without --profile: leave it out here too"
+	hint := "it was started without --profile: leave it out here too, or unset AWS_PROFILE"
 	if near := nearest(profile, names); near != "" {
-		hint = "did you mean " + near + "?"
+		hint = "did you mean --profile " + near + "?"
 	} else if len(names) > 0 {
-		hint = "it has " + strings.Join(names, ", ")
+		hint = "give --profile one that it has: " + strings.Join(names, ", ")
 	}
-	return s, usageError(hint, "--profile %s: the session at %s does not sign with it", profile, s.URL)
+	return s, usageError(hint, "profile %s: the session at %s does not sign with it", profile, s.URL)
 }
 
 // plainURL is the URL without TLS, which every session serves.
@@ -162,9 +170,9 @@ func running(ctx context.Context, port, profile string) (sessionInfo, error) {
 }
 
 // find gives the running session that is what o asks for, nil where none is: for
-// the same bastions, with the region, endpoint and profile if they were named,
-// and on one of the ports, unless that is nil. It waits for one that is starting.
-func (o *connectOptions) find(ctx context.Context, wanted variant, ports []string) (*sessionInfo, error) {
+// the same bastions, and with the ports, region, endpoint, profile and carrier if
+// they were named. It waits for one that is starting.
+func (o *connectOptions) find(ctx context.Context, w wishes) (*sessionInfo, error) {
 	found, _, err := sessions[sessionInfo](ctx, "/session")
 	if err != nil {
 		return nil, err
@@ -172,13 +180,15 @@ func (o *connectOptions) find(ctx context.Context, wanted variant, ports []strin
 	for _, s := range found {
 		switch {
 		case !slices.Equal(s.Bastions, o.destinations),
-			ports != nil && !slices.Contains(ports, s.port()),
+			len(o.listen) > 0 && !slices.Contains(o.listenPorts(), s.port()),
 			len(o.regions) > 0 && o.regions[0] != s.Region,
 			o.endpoint != "" && o.endpoint != s.Endpoint,
-			o.endpoint == "" && !wanted.isServedBy(s.Endpoint):
+			o.endpoint == "" && !w.isServedBy(s.Endpoint),
+			o.tls && s.CABundle == "",
+			o.carrier != string(tunnel.CarrierAuto) && o.carrier != s.Carrier:
 			continue
 		}
-		if s, err := s.as(o.profileNames()[0]); err == nil {
+		if s, err := s.as(w.profile); err == nil {
 			return &s, s.begun(ctx)
 		}
 	}

@@ -66,7 +66,7 @@ func TestHTTPSOfAnotherMachine(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
 	r.openDoor(lab.SSHDOptions{})
-	s := r.connect("--tls", "--listen", "0.0.0.0:8000", "--listen-anywhere", "--listen-name", "ddb.internal,"+lab.LaptopAddr)
+	s := r.connect("--tls", "--listen", "0.0.0.0:8000,[::1]:8000", "--listen-anywhere", "--listen-name", "ddb.internal,"+lab.LaptopAddr)
 	contains(r, s.stderr.String(), "unencrypted unless they use https")
 	files, err := filepath.Glob(filepath.Join(r.Home, ".config", "ddbproxy", "local-ca-????????.pem"))
 	if err != nil || len(files) != 1 {
