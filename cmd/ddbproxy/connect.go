@@ -259,7 +259,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
+	return slog.New(newSeldom(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -267,7 +267,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 			}
 			return a
 		},
-	}))
+	})))
 }
 
 // lockedWriter keeps log lines out of questions.
@@ -316,7 +316,7 @@ func greet(c *console, s *session, detached bool) {
 		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
 	if s.ca != nil {
-		c.say("\nhttps needs clients that trust %s: ddbproxy env sets AWS_CA_BUNDLE,\nNODE_EXTRA_CA_CERTS or curl --cacert can name the file. It is in no trust store; to\nput it there yourself:\n\n  %s", s.ca.file, trustCommand(s.ca.file))
+		c.say("\nhttps needs clients that trust %s: ddbproxy env sets AWS_CA_BUNDLE\nand NODE_EXTRA_CA_CERTS, curl --cacert can name the file. It is in no trust store; to\nput it there yourself:\n\n  %s", s.ca.file, trustCommand(s.ca.file))
 	}
 	if !detached {
 		c.say("\nCtrl-C ends it.")

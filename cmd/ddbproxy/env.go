@@ -109,7 +109,7 @@ func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 		{"AWS_USE_DUALSTACK_ENDPOINT", "false"},
 	}
 	if s.CABundle != "" {
-		set = append(set, variable{"AWS_CA_BUNDLE", s.CABundle})
+		set = append(set, variable{"AWS_CA_BUNDLE", s.CABundle}, variable{"NODE_EXTRA_CA_CERTS", s.CABundle}) // Node does not know the first
 	}
 	return set, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
 }

@@ -79,8 +79,9 @@ func trustCommand(file string) string {
 	return "sudo cp " + shellQuote(file) + " /usr/local/share/ca-certificates/ddbproxy.crt && sudo update-ca-certificates"
 }
 
-// openLocalCA reads the authority for names (sorted) in dir, or makes it: its certificate,
-// and the key in a file for this user alone.
+// openLocalCA reads the authority for names (sorted) in dir, or makes it: a file
+// for this user alone with its key and certificate, which decides where several
+// sessions begin at the same time, and one with the certificate for clients.
 func openLocalCA(dir string, names []string) (*localCA, error) {
 	base := "local-ca"
 	if len(names) > 0 {
@@ -89,26 +90,33 @@ func openLocalCA(dir string, names []string) (*localCA, error) {
 	}
 	ca := &localCA{names: names, file: filepath.Join(dir, base+".pem")}
 	keyFile := filepath.Join(dir, base+"-key.pem")
+	if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
+		if err := ca.create(keyFile); err != nil {
+			return nil, err
+		}
+	}
 	info, err := os.Stat(keyFile)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ca, ca.create(keyFile)
 	case err != nil:
 		return nil, err
 	case !private(info):
 		return nil, &exitError{exitUsage, fmt.Errorf("the key of the local certificate authority, %s, is open to other users or not yours", keyFile), "remove it, and a new one is made"}
 	}
-	pair, err := tls.LoadX509KeyPair(ca.file, keyFile)
+	pair, err := tls.LoadX509KeyPair(keyFile, keyFile)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the local certificate authority: %w", err), "remove " + keyFile + ", and a new one is made"}
 	}
 	ca.cert, ca.key = pair.Leaf, pair.PrivateKey.(crypto.Signer) // of every kind of key that tls loads
 	if time.Now().Add(leafFor).After(ca.cert.NotAfter) {
-		return ca, ca.create(keyFile)
+		return nil, &exitError{exitUsage, fmt.Errorf("the local certificate authority has expired on %s", ca.cert.NotAfter.Format(time.DateOnly)), "remove " + keyFile + ", and a new one is made"}
 	}
-	return ca, nil
+	if old, err := readOrNone(ca.file); err != nil || bytes.Equal(old, ca.pem()) {
+		return ca, err
+	}
+	return ca, replaceFile(ca.file, ca.pem())
 }
 
+// create makes an authority, unless another session does at the same time.
 func (ca *localCA) create(keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -118,7 +126,10 @@ func (ca *localCA) create(keyFile string) error {
 	template := newTemplate("ddbproxy local CA "+host, authorityFor)
 	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.PermittedDNSDomainsCritical = true
+	// A kind of name that is not mentioned would be free.
+	template.PermittedEmailAddresses, template.PermittedURIDomains = []string{"localhost"}, []string{"localhost"}
 	var ips []net.IP
 	template.PermittedDNSDomains, ips = ca.subjects()
 	for _, ip := range ips {
@@ -132,11 +143,7 @@ func (ca *localCA) create(keyFile string) error {
 	if err != nil {
 		return err
 	}
-	// The certificate first: a key without one would be an error for ever.
-	if err := replaceFile(ca.file, ca.pem()); err != nil {
-		return err
-	}
-	return replaceFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return makeFile(keyFile, append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), ca.pem()...))
 }
 
 // subjects are what the authority is good for. Addresses are as short as can be.
@@ -234,6 +241,12 @@ func (ca *localCA) bundle(theirs string) (name string, alone bool, err error) {
 	if !bytes.Contains(others, ca.pem()) {
 		all = append(ca.pem(), others...)
 	}
-	name = filepath.Join(filepath.Dir(ca.file), strings.Replace(filepath.Base(ca.file), "local-ca", "ca-bundle", 1))
+	name = filepath.Join(filepath.Dir(ca.file), strings.Replace(strings.TrimSuffix(filepath.Base(ca.file), ".pem"), "local-ca", "ca-bundle", 1))
+	// A session that adds other authorities has another file.
+	if old, _ := readOrNone(name + ".pem"); len(old) > 0 && !bytes.Equal(old, all) {
+		sum := sha256.Sum256(all)
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	name += ".pem"
 	return name, len(others) == 0, replaceFile(name, all)
 }

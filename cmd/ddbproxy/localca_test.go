@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -128,7 +132,87 @@ func TestCABundleHasTheOthersToo(t *testing.T) {
 			t.Errorf("from %s: %q, %v, want %q", base, got, err, want)
 		}
 	}
+	// Another session's authorities are in another file.
+	other := filepath.Join(dir, "other.pem")
+	if err := os.WriteFile(other, []byte("other\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(filepath.Join(dir, "ca-bundle.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _, err := ca.bundle(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if still, err := os.ReadFile(filepath.Join(dir, "ca-bundle.pem")); err != nil || !bytes.Equal(still, first) {
+		t.Errorf("the first session's file is %q, %v", still, err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, append(ca.pem(), "other\n"...)) {
+		t.Errorf("the second's is %q, %v", got, err)
+	}
 	if _, _, err := ca.bundle(filepath.Join(dir, "absent.pem")); err == nil {
 		t.Error("a file that is not there was left out in silence")
+	}
+}
+
+func TestLocalCAsMadeAtTheSameTimeAreOne(t *testing.T) {
+	dir := t.TempDir()
+	made := make([]*localCA, 8)
+	var making sync.WaitGroup
+	for i := range made {
+		making.Go(func() {
+			var err error
+			if made[i], err = openLocalCA(dir, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	making.Wait()
+	file, err := os.ReadFile(filepath.Join(dir, "local-ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ca := range made {
+		if ca != nil && !bytes.Equal(ca.pem(), file) {
+			t.Errorf("session %d has an authority that clients do not trust", i)
+		}
+	}
+}
+
+// Whoever has its key can vouch for nobody but this machine's servers: no mail,
+// no client, no program.
+func TestLocalCAVouchesForServersOnly(t *testing.T) {
+	ca, err := openLocalCA(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.cert)
+	for _, tt := range []struct {
+		name   string
+		usage  x509.ExtKeyUsage
+		change func(*x509.Certificate)
+	}{
+		{"mail", x509.ExtKeyUsageEmailProtection, func(c *x509.Certificate) { c.EmailAddresses = []string{"boss@corp.example"} }},
+		{"mail as a server", x509.ExtKeyUsageServerAuth, func(c *x509.Certificate) { c.EmailAddresses = []string{"boss@corp.example"} }},
+		{"client", x509.ExtKeyUsageClientAuth, func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }},
+		{"program", x509.ExtKeyUsageCodeSigning, func(*x509.Certificate) {}},
+		{"SPIFFE", x509.ExtKeyUsageServerAuth, func(c *x509.Certificate) { c.URIs = []*url.URL{{Scheme: "spiffe", Host: "corp.example", Path: "/x"}} }},
+	} {
+		template := newTemplate("x", time.Hour)
+		template.ExtKeyUsage = []x509.ExtKeyUsage{tt.usage}
+		tt.change(template)
+		forged, err := sign(template, ca.cert, key, ca.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := forged.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{tt.usage}}); err == nil {
+			t.Errorf("%s: a certificate was good", tt.name)
+		}
 	}
 }

@@ -62,3 +62,24 @@ func replaceFile(name string, data []byte) (err error) {
 	}
 	return os.Rename(temporary.Name(), name)
 }
+
+// makeFile makes a file for this user alone, whole; one that is there already
+// stays as it is.
+func makeFile(name string, data []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(data)
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temporary.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
