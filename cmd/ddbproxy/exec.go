@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // What shells exit with for a command that they cannot run.
@@ -162,26 +161,25 @@ func environment(base []string, set []variable, unset []string) []string {
 func runChild(path string, args, env []string) error {
 	child := &exec.Cmd{Path: path, Args: args, Env: env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	caught := make(chan os.Signal, 4)
-	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	signal.Notify(caught, heeded(passedOn...)...)
 	defer signal.Stop(caught)
 	if err := child.Start(); err != nil {
 		return &exitError{exitNotRunnable, err, ""}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	// A terminal sends Ctrl-C and Ctrl-\ to the command too.
-	shared := term.IsTerminal(int(os.Stdin.Fd()))
 	for {
 		select {
 		case s := <-caught:
-			if !shared || s != os.Interrupt && s != syscall.SIGQUIT {
+			// A terminal has sent Ctrl-C and Ctrl-\ to the command too.
+			if fromKeyboard := s == os.Interrupt || s == syscall.SIGQUIT; !fromKeyboard || !inForeground() {
 				_ = child.Process.Signal(s) // it may have ended
 			}
 		case err := <-ended:
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
-				return nil
+				return &exitError{code: 0} // whatever came before it
 			case !errors.As(err, &exit):
 				return err
 			case exit.ExitCode() >= 0:
