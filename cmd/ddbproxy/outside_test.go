@@ -16,6 +16,8 @@ func (s *stage) outside() (url string, end func(), err error) {
 		return "", nil, err
 	}
 	var open sync.WaitGroup
+	var mu sync.Mutex
+	var taken []net.Conn // which server.Close does not know any more
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodConnect {
 			http.Error(w, "CONNECT only", http.StatusMethodNotAllowed)
@@ -31,6 +33,9 @@ func (s *stage) outside() (url string, end func(), err error) {
 			far.Close()
 			return
 		}
+		mu.Lock()
+		taken = append(taken, near, far)
+		mu.Unlock()
 		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
 		join := func(to, from net.Conn) {
 			_, _ = io.Copy(to, from)
@@ -43,6 +48,11 @@ func (s *stage) outside() (url string, end func(), err error) {
 	open.Go(func() { _ = server.Serve(l) })
 	return "http://" + l.Addr().String(), func() {
 		server.Close()
+		mu.Lock()
+		for _, conn := range taken { // clients keep them for later
+			conn.Close()
+		}
+		mu.Unlock()
 		open.Wait()
 	}, nil
 }

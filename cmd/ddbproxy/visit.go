@@ -53,7 +53,7 @@ func (v *visit) examine(ctx context.Context, list *doctor.Checklist) (all []*doc
 	if t := openTerminal(v.console); t != nil {
 		v.prompter = t
 	}
-	laptop := &doctor.Facts{VPCE: v.vpce, Table: v.table}
+	laptop := &doctor.Facts{VPCE: v.vpce, Table: v.table, Instance: v.instance.id}
 	list.Run(ctx, v.machine(ctx).Checks(), laptop)
 	if len(v.destinations) == 0 {
 		list.Run(ctx, []doctor.Check{doctor.NoBastion(v.unread == nil)}, laptop)

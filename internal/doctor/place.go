@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -52,7 +53,8 @@ func (w *Way) place(ctx context.Context, f *Facts) Finding {
 		return *skip
 	}
 	p := s.Place
-	f.BastionRegion, f.Instance, f.VPC, f.Subnet = p.Region, p.Instance, p.VPC, p.Subnet
+	f.BastionRegion, f.VPC, f.Subnet = p.Region, p.VPC, p.Subnet
+	f.Instance = cmp.Or(p.Instance, f.Instance) // --instance-connect has told it already
 	f.SecurityGroups, f.PrivateAddr = p.SecurityGroups, p.PrivateAddr
 	if p.Region == "" {
 		return Skip("%s: is it an EC2 instance, with the metadata service on?", s.MetadataError)

@@ -144,6 +144,8 @@ func TestDevelopersLogInToTheBastionOnly(t *testing.T) {
 		{"", "ec2-instance-connect:SendSSHPublicKey", "i-0fedcba9876543210", "ec2-user", policy.NotAllowed},
 		{"", "ec2:TerminateInstances", bastion, "ec2-user", policy.NotAllowed},
 		{"", "ec2:DescribeInstances", bastion, "", policy.Allowed},
+		{"", "ec2:DescribeVpcEndpoints", bastion, "", policy.Allowed}, // for ddbproxy doctor
+		{"", "ec2:ModifyVpcEndpoint", bastion, "", policy.NotAllowed},
 		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ddbproxy", policy.Allowed},
 		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.NotAllowed},
 	} {

@@ -24,6 +24,19 @@ resource "aws_iam_policy" "developer" {
         Action   = "ec2:DescribeInstances"
         Resource = "*"
       },
+      {
+        Sid    = "Doctor" # ddbproxy doctor skips what it may not ask
+        Effect = "Allow"
+        Action = [
+          "ec2:DescribeNetworkAcls",
+          "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribePrefixLists",
+          "ec2:DescribeRouteTables",
+          "ec2:DescribeSecurityGroups",
+          "ec2:DescribeVpcEndpoints",
+        ]
+        Resource = "*"
+      },
     ]
   })
 }
