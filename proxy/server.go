@@ -72,6 +72,7 @@ type Server struct {
 	link        meter        // of CompressAuto
 	unusable    atomic.Bool  // gzip answers are
 	denied      denials
+	bodies      bodies
 	life        context.Context // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
@@ -164,7 +165,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r)
+	share := &bodyShare{all: &s.bodies, source: r.Body}
+	defer share.free()
+	body, err := readBody(w, r, share)
 	if err != nil {
 		return nil, err
 	}
