@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/smithy-go/logging"
+	"golang.org/x/net/http/httpproxy"
 
 	"github.com/ddbproxy/ddbproxy/proxy"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -42,9 +43,10 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	// Our own calls (STS, SSO, EC2) must not come back to us by way of the settings
 	// that send the user's tools here.
 	os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+	proxyOf := httpproxy.FromEnvironment().ProxyFunc() // of now: net/http keeps what it was asked for first
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.Proxy = func(r *http.Request) (*url.URL, error) {
-			u, err := http.ProxyFromEnvironment(r)
+			u, err := proxyOf(r.URL)
 			if u != nil && (o.isOurs(u.Host) || isLinkLocal(r.URL.Hostname())) {
 				return nil, err
 			}
@@ -182,11 +184,18 @@ func pickRegions(o *connectOptions, configured string) ([]string, error) {
 		return nil, usageError("give --region eu-west-1 (the bastion's), or set AWS_REGION, or region in the profile", "no region")
 	}
 	for _, r := range regions {
-		if _, err := endpoint.Host(endpoint.DynamoDB, r, false, false); err != nil {
-			return nil, usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", r)
+		if err := checkRegion(r); err != nil {
+			return nil, err
 		}
 	}
 	return regions, nil
+}
+
+func checkRegion(region string) error {
+	if _, err := endpoint.Host(endpoint.DynamoDB, region, false, false); err != nil {
+		return usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", region)
+	}
+	return nil
 }
 
 // loadRoots reads a PEM file of certificate authorities. The file replaces the

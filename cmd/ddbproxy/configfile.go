@@ -115,7 +115,10 @@ func readConfig(name string) (*configFile, error) {
 	case err != nil:
 		return nil, usageError("give --config (or DDBPROXY_CONFIG) a file that can be read", "configuration: %v", err)
 	}
-	if err := f.parse(text); err != nil {
+	if info, err := os.Stat(f.name); err != nil || othersWrite(info) { // it names commands to run
+		return nil, usageError("chmod go-w, or chown it", "%s: others can change it", f.name)
+	}
+	if err := f.parse(bytes.TrimPrefix(text, []byte("\ufeff"))); err != nil { // an editor of Windows has a mark in front
 		return nil, err
 	}
 	return f, f.check()

@@ -9,11 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
-
-	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
 
 const isWindows = runtime.GOOS == "windows"
@@ -93,6 +92,14 @@ func configure(ctx context.Context, c *console, file string, profile awsProfile,
 	if hasSection(static, profile.name) {
 		return usageError("give another name: ddbproxy configure NAME", "%s has a profile %s, whose keys would be used instead", credentials, profile.name)
 	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockDir(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	old, err := readOrNone(file)
 	if err != nil {
 		return err
@@ -151,8 +158,8 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	if p.region == "" {
 		return usageError("give --region eu-west-1 (the bastion's), or do it while ddbproxy connect runs", "no region")
 	}
-	if _, err := endpoint.Host(endpoint.DynamoDB, p.region, false, false); err != nil {
-		return usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", p.region)
+	if err := checkRegion(p.region); err != nil {
+		return err
 	}
 	program, err := ownPath()
 	if err != nil {
@@ -164,6 +171,9 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 
 // unconfigure takes the profile out of file.
 func unconfigure(c *console, file, name string) error {
+	if unlock, err := lockDir(filepath.Dir(file)); err == nil { // else there is no file
+		defer unlock()
+	}
 	old, err := readOrNone(file)
 	if err != nil {
 		return err
@@ -193,16 +203,26 @@ func blockError(file, name string, err error) error {
 // awsConfigFile is the configuration file of AWS tools.
 func awsConfigFile() string {
 	if name := os.Getenv("AWS_CONFIG_FILE"); name != "" {
-		return name
+		return inHome(name)
 	}
 	return config.DefaultSharedConfigFilename()
 }
 
 func awsCredentialsFile() string {
 	if name := os.Getenv("AWS_SHARED_CREDENTIALS_FILE"); name != "" {
-		return name
+		return inHome(name)
 	}
 	return config.DefaultSharedCredentialsFilename()
+}
+
+// inHome reads a "~/" that no shell has read, as the AWS CLI does.
+func inHome(name string) string {
+	rest, ok := strings.CutPrefix(name, "~/")
+	home, err := os.UserHomeDir()
+	if !ok || err != nil {
+		return name
+	}
+	return filepath.Join(home, rest)
 }
 
 // ownPath is where this program lies, by the name that an upgrade keeps: a link

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -174,6 +175,11 @@ func (o *connectOptions) check() error {
 	if !slices.Contains([]proxy.Compression{proxy.CompressAuto, proxy.CompressOn, proxy.CompressOff}, proxy.Compression(o.compress)) {
 		return usageError("auto compresses while large answers arrive slowly", "--compress %s: not auto, on or off", o.compress)
 	}
+	for _, r := range o.regions {
+		if err := checkRegion(r); err != nil {
+			return err
+		}
+	}
 	if err := o.checkSSHCommand(); err != nil {
 		return err
 	}
@@ -224,6 +230,8 @@ var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]$`)
 func (o *connectOptions) several(args []string) error {
 	for i, a := range args {
 		switch {
+		case strings.HasPrefix(a, "-"), strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+			return usageError("ddbproxy connect dev@bastion.example.com", "%q is not a bastion", a)
 		case strings.Trim(a, "0123456789") == "":
 			return usageError("the local port is --listen "+a+"; the bastion's is HOST:PORT", "%q is not a bastion", a)
 		case regionName.MatchString(a):

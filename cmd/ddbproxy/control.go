@@ -19,6 +19,10 @@ type control struct {
 	done   chan struct{}
 }
 
+// longestDir is how long the name of a directory can be with a socket in it: 104
+// bytes are all there are on macOS (unix(4)), with a zero at their end.
+const longestDir = 104 - len("/127.0.0.1-65535.sock") - 1
+
 // runtimeDirs are the directories that only this user can look into, the best
 // first; the error is why there is none.
 func runtimeDirs() (dirs []string, err error) {
@@ -28,6 +32,10 @@ func runtimeDirs() (dirs []string, err error) {
 	}
 	var errs []error
 	for _, dir := range candidates {
+		if len(dir) > longestDir {
+			errs = append(errs, fmt.Errorf("%s is too long a name for sockets in it; set XDG_RUNTIME_DIR to a shorter one", dir))
+			continue
+		}
 		if err := claim(dir); err != nil {
 			errs = append(errs, err)
 			continue
@@ -50,7 +58,7 @@ func claim(dir string) error {
 		return err
 	}
 	if !info.IsDir() || !private(info) {
-		return fmt.Errorf("%s is open to other users or not yours; remove it", dir)
+		return fmt.Errorf("%s is open to other users or not yours; remove it, or set XDG_RUNTIME_DIR to a directory of your own", dir)
 	}
 	return nil
 }

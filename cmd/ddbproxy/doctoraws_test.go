@@ -87,7 +87,7 @@ func TestDoctorAsksAWSAboutTheBastionsPlace(t *testing.T) {
 		`  ✗ way to the endpoint +rtb-1, of the bastion's subnet, has no route to ` + demoVPCE,
 		`      → aws ec2 modify-vpc-endpoint --vpc-endpoint-id ` + demoVPCE + ` --add-route-table-ids rtb-1 --region ` + demoRegion + `$`,
 		`  ✗ through the tunnel +User: arn:aws:iam::123456789012:user/dev is not authorized`,
-		`      an IAM policy of the caller denies dynamodb:ListTables, and it did not come through the VPC endpoint$`,
+		`      An IAM policy of the caller denies dynamodb:ListTables, and it did not come through the VPC endpoint\.$`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line).MatchString(text) {
 			t.Errorf("no line %s in\n%s", line, text)
