@@ -168,7 +168,7 @@ func (k *hostKeys) unknown(key ssh.PublicKey) error {
 		return k.refuse(unknown, fmt.Sprintf("StrictHostKeyChecking is yes: add the key to %s after checking it with the host's owner", where))
 	}
 	if k.ask == nil || k.lookOnly {
-		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and start ddbproxy connect once on a terminal, or add it to %s", where))
+		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and start ddbproxy connect once on a terminal (without --background), or add it to %s", where))
 	}
 	question := fmt.Sprintf("The host %s shows a key that is not known yet:\n  %s\nConnect, and remember it in %s (yes/no/[fingerprint])? ",
 		k.host, describe(key), where)

@@ -78,6 +78,22 @@ func fromFile(c *console, cmd *cobra.Command, args []string) ([]string, error) {
 	return bastions, nil
 }
 
+// bastionsOf are the bastions of the target of a name, or that name as a host.
+func (f *configFile) bastionsOf(name string) []string {
+	target, ok := f.targets[name]
+	if !ok {
+		return []string{name}
+	}
+	bastions, _ := texts(target[bastionsKey]) // checked
+	if instance, ok := target["instance-connect"].(string); ok && len(bastions) == 0 {
+		bastions = []string{instance[strings.LastIndex(instance, "@")+1:]}
+	}
+	if len(bastions) == 0 {
+		bastions = []string{name} // the target gives a host its settings
+	}
+	return bastions
+}
+
 // orTarget adds to the error of a host that is not there which target was
 // probably meant: a target that is mistyped is taken for a host.
 func orTarget(cmd *cobra.Command, args []string, err error) error {

@@ -153,7 +153,7 @@ const defaultHold = 20 * time.Second
 func (o *connectOptions) wayFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
-	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
+	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, but what they read and write crosses that network in the clear (but for --tls), and who can listen there could send a request once more for 5 minutes")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -320,7 +320,7 @@ func greet(c *console, s *session, detached bool) {
 		c.say("ddbproxy: signing as %s", s.identity)
 		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.info().plainURL())
 	}
-	if s.control != nil {
+	if s.control != nil && s.identity != "" {
 		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
 	if s.ca != nil {

@@ -64,7 +64,9 @@ func connect(ctx context.Context, c *console, o *connectOptions) error {
 		}
 		return err
 	}
-	greet(c, s, o.detached)
+	if ctx.Err() == nil {
+		greet(c, s, o.detached)
+	}
 	<-ctx.Done()
 	c.say("ddbproxy: draining; Ctrl-C again ends it at once")
 	s.close(c)

@@ -26,6 +26,7 @@ type sessionStatus struct {
 	Endpoint string          `json:"endpoint"` // DynamoDB's name there
 	Starting bool            `json:"starting"` // it has its port, and answers nothing yet
 	Up       bool            `json:"up"`       // at least one bastion is
+	Profiles []string        `json:"profiles"` // that sign; "" is the default one
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
 	Compressing bool `json:"compressing"`
@@ -52,6 +53,9 @@ type bastionStatus struct {
 // status is how the session is now.
 func (s *session) status() sessionStatus {
 	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.up.Load(), Compressing: s.proxy.Compressing()}
+	for _, who := range s.proxy.Identities {
+		st.Profiles = append(st.Profiles, who.Profile)
+	}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
@@ -140,6 +144,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "%s  %s", safe(s.URL), safe(s.Region))
 	if standard, _ := endpoint.Host(endpoint.DynamoDB, s.Region, false, false); s.Endpoint != standard && s.Endpoint != "" {
 		fmt.Fprintf(w, "  %s", safe(s.Endpoint))
+	}
+	if names := strings.Join(s.Profiles, ", "); names != "" {
+		fmt.Fprintf(w, ", profile %s", safe(names))
 	}
 	if s.Starting {
 		fmt.Fprint(w, ", starting")
