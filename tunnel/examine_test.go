@@ -176,8 +176,17 @@ func TestBastionWithoutSessions(t *testing.T) {
 	sc := newScene(t)
 	sc.bastion.NoSessions = true
 	c := sc.client(t)
+	c.Carrier = CarrierRelay
 	if err := c.Start(t.Context()); !errors.Is(err, ErrNoSession) || !strings.Contains(err.Error(), "MaxSessions") {
 		c.Close()
 		t.Errorf("Start = %v, want %v", err, ErrNoSession)
+	}
+	c = sc.client(t)
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatalf("Start = %v, want ssh's forwarding", err)
+	}
+	defer c.Close()
+	if st := c.Status(); st.Carrier != CarrierForward || !strings.Contains(st.Reason, "MaxSessions") {
+		t.Errorf("the carrier is %s, because %q", st.Carrier, st.Reason)
 	}
 }

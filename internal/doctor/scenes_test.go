@@ -85,14 +85,14 @@ var scenes = []breach{
 	}, "login refused for ed25519", "ssh-add"},
 	{"neither forwarding nor a relay", "ssh.forwarding", func(s *stage) { s.way.Client.Carrier = tunnel.CarrierForward },
 		"AllowTcpForwarding no", "AllowTcpForwarding yes"},
-	{"no session", "ssh.sessions", func(s *stage) { s.bastion.NoSessions = true },
-		"none", "MaxSessions 10"},
+	{"no session where the relay has to run", "ssh.sessions", func(s *stage) {
+		s.bastion.NoSessions = true
+		s.way.Client.Carrier = tunnel.CarrierRelay
+	}, "none", "MaxSessions 10"},
 	{"no program where the relay has to run", idCarrier, func(s *stage) {
 		s.bastion.NoExec = true
 		s.way.Client.Carrier = tunnel.CarrierRelay
 	}, "runs no program for this account", "--carrier forward"},
-	{"no program, and forwarding instead", idCarrier, func(s *stage) { s.bastion.NoExec, s.bastion.Forward = true, true },
-		"ssh forwards instead", "install ddbproxy-relay"},
 
 	{"a relay that may not", idReach, func(s *stage) { s.way.Client.RelayArgs = []string{"-region", "us-east-1"} },
 		"region eu-west-1", "administrator allow " + ddbName},

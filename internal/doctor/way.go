@@ -231,6 +231,8 @@ func (w *Way) sessions(context.Context, *Facts) Finding {
 	switch {
 	case err != nil:
 		return Bad(err.Error(), "The connection to the bastion did not last.", "ddbproxy doctor "+w.Client.Destination)
+	case more == 0:
+		return Well("none: no relay can run, and ssh has to forward (MaxSessions)")
 	case more >= sessionsWanted:
 		return Well("enough: large answers over a long line take several")
 	}
@@ -248,7 +250,7 @@ func (w *Way) carrier(context.Context, *Facts) Finding {
 	s := w.Client.Status()
 	switch {
 	case s.Carrier == tunnel.CarrierForward && s.Reason != "":
-		return Bad("no relay runs, and ssh forwards instead: "+s.Reason, "It works, without the relay's allow-list, and is slower with many calls at once.", "install ddbproxy-relay on the bastion, or say --carrier forward")
+		return Well("none: ssh forwards instead, without the relay's allow-list, and slower with many calls at once: %s", s.Reason)
 	case s.Carrier == tunnel.CarrierForward:
 		return Well("none: --carrier forward")
 	}

@@ -166,7 +166,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{Names: []string{stsName}})
 	r.openDoor(lab.SSHDOptions{Config: []string{"MaxSessions 0"}})
-	code, report := r.doctor(lab.BastionName)
+	code, report := r.doctor(lab.BastionName, "--carrier", "relay")
 	finds(t, report, map[string]string{"ssh.login": "ok ", "ssh.sessions": "failed none", "relay.start": "skipped it needs SSH: sessions, which failed", "proof.direct": "ok denied"})
 	if code != 1 {
 		t.Errorf("exit code %d without sessions", code)
@@ -175,6 +175,11 @@ func TestDoctorNamesTheFault(t *testing.T) {
 	finds(t, report, map[string]string{"ssh.forwarding": "ok allowed", "relay.start": "ok none: --carrier forward", "proof.tunnel": "ok ", "bastion.place": "skipped there is no relay"})
 	if code != 0 {
 		t.Errorf("exit code %d with forwarding", code)
+	}
+	code, report = r.doctor(lab.BastionName)
+	finds(t, report, map[string]string{"ssh.sessions": "ok none", "relay.start": "ok none: ssh forwards instead", "proof.tunnel": "ok "})
+	if code != 0 {
+		t.Errorf("exit code %d where auto forwards", code)
 	}
 	r.write(r.door.KnownHosts, "")
 	code, report = r.doctor(lab.BastionName)
