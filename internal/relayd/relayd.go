@@ -61,6 +61,9 @@ type Program struct {
 	Policy string
 	// Audit replaces the syslog of -audit.
 	Audit io.Writer
+	// Confine takes from the whole process what a relay does not need; it is called
+	// once all is read and opened. nil takes nothing.
+	Confine func() error
 }
 
 // Run runs the program with these arguments (without its name) and returns its
@@ -155,6 +158,11 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 			}
 		}
 		server.Audit = newAuditor(w, server.Logger).write
+	}
+	if p.Confine != nil {
+		if err := p.Confine(); err != nil {
+			return fmt.Errorf("give up what a relay does not need: %w", err)
+		}
 	}
 	ctx, end := context.WithCancel(ctx)
 	var work sync.WaitGroup
