@@ -70,7 +70,8 @@ faults:
 bench: build
 	go build -o bin/bench ./scripts/bench
 	bin/bench $(BENCH)
-	go test -run '^$$' -bench . ./proxy ./tunnel/relay
+	go test -run '^$$' -bench . ./proxy ./tunnel/relay ./internal/relayd
+	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkRelayMemory$$' -benchtime 1x ./internal/e2e
 
 clean:
 	rm -rf bin dist $(RELAYS)/*.gz $(RELAYS)/*.sha256

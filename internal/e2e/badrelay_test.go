@@ -40,19 +40,19 @@ func TestProgramThatIsNoRelay(t *testing.T) {
 // The same after its hello: what waits for it is told.
 func TestRelayThatGoesWrongLater(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ name, script string }{
-		{"dies", "exit 139"},
-		{"prints garbage", "exec cat /dev/urandom"},
-		{"floods", "exec yes"},
-		{"hangs", "exec sleep 300"},
+	for _, tt := range []struct{ name, script, hold, said string }{
+		{"dies", "exit 139", "3s", "ended: out of memory"},
+		{"prints garbage", "exec cat /dev/urandom", "3s", "out of memory"},
+		{"floods", "exec yes", "3s", "is silent, or what it says is not its protocol: out of memory"},
+		{"hangs", "exec sleep 300", "12s", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, lab.Config{})
 			r.withRelay("echo ddbproxy-relay 1 odd; echo out of memory >&2; " + tt.script)
-			r.connect()
+			r.connect("--hold", tt.hold)
 			got := r.cli([]string{onlyOnce}, "list-tables", "--endpoint-url", localURL)
-			contains(r, got.stderr, "(ServiceUnavailable)", "ddbproxy: relay: ", "the relay on the bastion ", "out of memory")
+			contains(r, got.stderr, "(ServiceUnavailable)", "ddbproxy: relay: ", "the relay on the bastion ", tt.said)
 		})
 	}
 }

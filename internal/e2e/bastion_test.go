@@ -128,11 +128,11 @@ func (r *rig) noForwarding(t *testing.T) {
 	}
 }
 
-// speak starts a relay by OpenSSH's client and speaks its protocol, without
-// ddbproxy.
-func (r *rig) speak(t testing.TB) *relay.Client {
+// speak asks for a relay by OpenSSH's client, with words that mean nothing where
+// it is forced, and speaks its protocol, without ddbproxy.
+func (r *rig) speak(t testing.TB, command string) *relay.Client {
 	t.Helper()
-	cmd := r.Command(context.Background(), lab.Laptop, "ssh", "-T", lab.BastionName, "ddbproxy-relay -region us-east-1")
+	cmd := r.Command(context.Background(), lab.Laptop, "ssh", "-T", lab.BastionName, command)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func (r *rig) speak(t testing.TB) *relay.Client {
 }
 
 func (r *rig) noOtherTarget(t *testing.T) {
-	c := r.speak(t)
+	c := r.speak(t, "ddbproxy-relay -region us-east-1")
 	for _, target := range []string{
 		lab.VPCEndpoint + ":443", "127.0.0.1:22", "localhost:443", "169.254.169.254:80", ddbName + ":80", ddbName + ":22", ddbName + ".:22",
 		"dynamodb.us-east-1.amazonaws.com:443", "sts." + lab.Region + ".amazonaws.com:443", ddbName + ".evil.example:443",

@@ -83,7 +83,7 @@ func (g *gauge) follow() {
 }
 
 // statusOf is a number in /proc/PID/status.
-func statusOf(t *testing.T, pid int, name string) int {
+func statusOf(t testing.TB, pid int, name string) int {
 	t.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {

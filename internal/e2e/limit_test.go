@@ -23,7 +23,7 @@ func TestConnectionsAreThoseOfTheAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.openDoor(lab.SSHDOptions{KeyOptions: `restrict,command="` + r.installRelay() + " -region " + lab.Region + " -policy " + policy + `"`})
-	one, other := r.speak(t), r.speak(t)
+	one, other := r.speak(t, ""), r.speak(t, "")
 	dial := func(c *relay.Client) (net.Conn, error) { return c.DialContext(t.Context(), "tcp", ddbName+":443") }
 	var open []net.Conn
 	for _, c := range []*relay.Client{one, one, other} {

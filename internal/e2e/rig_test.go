@@ -165,14 +165,20 @@ func (r *rig) relays() []int {
 // eventually waits for something that has no event to wait for.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.After(30 * time.Second)
+	within(tb, 30*time.Second, what, ok)
+}
+
+// within is eventually with a time of the caller's.
+func within(tb testing.TB, limit time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	deadline := time.After(limit)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			tb.Errorf("not within 30 s: %s", what)
+			tb.Errorf("not within %v: %s", limit, what)
 			return
 		}
 	}

@@ -67,6 +67,9 @@ type Program struct {
 	// Surveyor tells where this machine is; nil is by its own DNS and the instance
 	// metadata.
 	Surveyor *survey.Surveyor
+	// Confine takes from the whole process what a relay does not need; it is called
+	// once all is read and opened. nil takes nothing.
+	Confine func() error
 }
 
 // Run runs the program with these arguments (without its name) and returns its
@@ -162,6 +165,11 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 			}
 		}
 		server.Audit = newAuditor(w, server.Logger).write
+	}
+	if p.Confine != nil {
+		if err := p.Confine(); err != nil {
+			return fmt.Errorf("give up what a relay does not need: %w", err)
+		}
 	}
 	ctx, end := context.WithCancel(ctx)
 	var work sync.WaitGroup

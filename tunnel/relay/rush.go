@@ -18,28 +18,50 @@ var rushBuffers = sync.Pool{New: func() any {
 	return &b
 }}
 
+// rush reads src in pieces that are as large as what comes.
+type rush struct {
+	src    io.Reader
+	buffer *[]byte // nil unless much comes
+	on     bool    // the last piece was large
+}
+
+// next reads a piece, into small unless much comes. It is valid until the next
+// call, or end.
+func (r *rush) next(small []byte) ([]byte, error) {
+	buf := small
+	if !r.on {
+		r.end()
+	} else {
+		if r.buffer == nil {
+			r.buffer = rushBuffers.Get().(*[]byte)
+		}
+		buf = *r.buffer
+	}
+	n, err := r.src.Read(buf)
+	r.on = n == len(buf) || n >= restBuffer
+	return buf[:n], err
+}
+
+// end gives the large buffer away.
+func (r *rush) end() {
+	if r.buffer != nil {
+		rushBuffers.Put(r.buffer)
+		r.buffer = nil
+	}
+}
+
 // pump gives all that comes from src to write, until either fails.
 func pump(src io.Reader, write func([]byte) error) error {
-	rest := make([]byte, restBuffer)
-	for rush := false; ; {
-		buf := rest
-		var large *[]byte
-		if rush {
-			large = rushBuffers.Get().(*[]byte)
-			buf = *large
-		}
-		n, err := src.Read(buf)
-		rush = n >= restBuffer
-		var werr error
-		if n > 0 {
-			werr = write(buf[:n])
-		}
-		if large != nil {
-			rushBuffers.Put(large)
+	r := rush{src: src}
+	defer r.end()
+	for small := make([]byte, restBuffer); ; {
+		piece, err := r.next(small)
+		if len(piece) > 0 {
+			if werr := write(piece); werr != nil {
+				return werr
+			}
 		}
 		switch {
-		case werr != nil:
-			return werr
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -48,37 +70,23 @@ func pump(src io.Reader, write func([]byte) error) error {
 	}
 }
 
-// inbound reads src for a reader whose own pieces are small.
+// inbound reads for somebody whose own pieces are small.
 type inbound struct {
-	src    io.Reader
-	buffer *[]byte // nil unless much comes
-	rest   []byte  // of buffer, not yet given away
-	rush   bool    // the last read was large
+	rush
+	rest []byte // of a piece, not yet given away
 }
 
 func (in *inbound) read(p []byte) (int, error) {
-	if len(in.rest) == 0 && !in.rush {
-		n, err := in.src.Read(p)
-		in.rush = n == len(p)
-		return n, err
-	}
-	var err error
 	if len(in.rest) == 0 {
-		if in.buffer == nil {
-			in.buffer = rushBuffers.Get().(*[]byte)
+		piece, err := in.next(p)
+		if in.buffer == nil { // it is in p
+			return len(piece), err
 		}
-		var n int
-		n, err = in.src.Read(*in.buffer)
-		in.rest, in.rush = (*in.buffer)[:n], n >= restBuffer
+		if in.rest = piece; len(piece) == 0 {
+			return 0, err
+		} // or else the error comes again
 	}
 	n := copy(p, in.rest)
 	in.rest = in.rest[n:]
-	if len(in.rest) == 0 && !in.rush {
-		rushBuffers.Put(in.buffer)
-		in.buffer = nil
-	}
-	if n > 0 {
-		err = nil // it comes again
-	}
-	return n, err
+	return n, nil
 }
