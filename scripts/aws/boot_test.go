@@ -19,8 +19,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // bootScript is the bastion's user data.
@@ -28,8 +26,8 @@ func bootScript(t *testing.T, o options) string {
 	t.Helper()
 	made, _ := cloudFormation(t, o)
 	for _, r := range made {
-		if r.kind == "AWS::EC2::Instance" {
-			return r.text("UserData")
+		if r.kind == "AWS::EC2::LaunchTemplate" {
+			return r.text("LaunchTemplateData", "UserData")
 		}
 	}
 	t.Fatal("there is no bastion")
@@ -37,7 +35,7 @@ func bootScript(t *testing.T, o options) string {
 }
 
 func TestBootScriptIsAsShellcheckLikesIt(t *testing.T) {
-	for _, o := range []options{{relay: relayURL}, {relay: relayURL, link: "dynamodb"}} {
+	for _, o := range []options{{relay: relayURL}, {relay: relayURL, link: "dynamodb"}, fleet(options{})} {
 		name := filepath.Join(t.TempDir(), "boot.sh")
 		script := bootScript(t, o)
 		if len(script) > 12<<10 { // 16 KB once it is in base64
@@ -56,33 +54,26 @@ func TestBootScriptIsAsShellcheckLikesIt(t *testing.T) {
 }
 
 // The parameters stand in the script between single quotes.
-func TestRelayURLHasNothingToQuote(t *testing.T) {
-	text, err := os.ReadFile("ddbproxy.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var document struct {
-		Parameters map[string]struct {
-			AllowedPattern string `yaml:"AllowedPattern"`
-		} `yaml:"Parameters"`
-	}
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		t.Fatal(err)
-	}
+func TestParametersHaveNothingToQuote(t *testing.T) {
+	d, _, _ := readTemplate(t, options{})
 	variables, err := os.ReadFile("terraform/variables.tf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, values := range map[string]map[string]bool{
-		"RelayUrl":    {relayURL: true, relayURL + "&id=$HOME": true, "": true, "http://example.com/relay": false, "https://a/'; id; '": false, "https://a/\nid": false, "https://a/`id`": false, "https://a/ b": false},
-		"RelaySha256": {relaySum: true, "": true, strings.ToUpper(relaySum): false, relaySum + "'": false},
+		"RelayUrl":      {relayURL: true, relayURL + "&id=$HOME": true, "": true, "http://example.com/relay": false, "https://a/'; id; '": false, "https://a/\nid": false, "https://a/`id`": false, "https://a/ b": false},
+		"RelaySha256":   {relaySum: true, "": true, strings.ToUpper(relaySum): false, relaySum + "'": false},
+		"HostKeySecret": {secret: true, "": true, "ddbproxy-host-key": false, secret + "'": false, secret + "*": false},
+		"HostKey":       {hostKey: true, "": true, hostKey + " root@bastion": false, hostKey[:40]: false, "ssh-rsa AAAA": false, hostKey + "\n" + hostKey: false},
+		"DeveloperKeys": {hostKey: true, hostKey + " ann@laptop": true, "cert-authority " + hostKey: true, "sk-ssh-ed25519@openssh.com AAAA": true, "ecdsa-sha2-nistp256 AA==": true, "": true,
+			hostKey + " ann's": false, hostKey + "\nssh-rsa AAAA": false, `command="id" ` + hostKey: false, "AAAA": false},
 	} {
-		pattern := document.Parameters[name].AllowedPattern
-		if pattern == "" || !strings.Contains(string(variables), `regex("^`+pattern+`$"`) {
-			t.Errorf("the pattern of %s is %q, and not the module's", name, pattern)
+		p := d.Parameters[name]
+		if p.Pattern == "" || !strings.Contains(string(variables), `regex("^`+p.Pattern+`$"`) {
+			t.Errorf("the pattern of %s is %q, and not the module's", name, p.Pattern)
 		}
 		for value, want := range values {
-			if got := regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(value); got != want {
+			if got := p.accepts(value); got != want {
 				t.Errorf("%s %q: %v, want %v", name, value, got, want)
 			}
 		}
