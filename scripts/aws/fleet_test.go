@@ -85,8 +85,8 @@ func TestBastionsAreReplacedOneByOne(t *testing.T) {
 	}
 }
 
-// CloudFormation makes the name's capitals from its own; those of a given name are
-// its owner's (sshd(8): names in known_hosts are compared in lower case by ssh).
+// The names that CloudFormation makes have capitals, and ssh asks known_hosts for
+// names in lower case.
 func TestNameOfTheLoadBalancerHasNoCapitals(t *testing.T) {
 	names := map[string]bool{}
 	for _, o := range []options{fleet(options{}), fleet(options{internal: true})} {

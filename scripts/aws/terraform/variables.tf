@@ -104,7 +104,7 @@ variable "developer_keys" {
   default     = []
 
   validation {
-    condition     = alltrue([for key in var.developer_keys : can(regex("^((cert-authority )?(sk-)?(ssh|ecdsa-sha2)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( [A-Za-z0-9@._+-]+)?)$", key))])
+    condition     = alltrue([for key in var.developer_keys : can(regex("^((cert-authority )?(sk-)?(ssh|ecdsa-sha2)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( [A-Za-z0-9@._+-]+)?)?$", key))])
     error_message = "developer_keys are lines such as ssh-ed25519 AAAA... name."
   }
 
