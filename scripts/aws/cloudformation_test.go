@@ -1,9 +1,13 @@
 package aws
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,34 +26,64 @@ type template struct {
 // noValue is AWS::NoValue: what has it is left out.
 type noValue struct{}
 
-// cloudFormation gives the resources that the template makes with o, and its
-// outputs.
-func cloudFormation(t *testing.T, o options) ([]resource, map[string]string) {
+// document is the template as it is written.
+type document struct {
+	Version     string               `yaml:"AWSTemplateFormatVersion"`
+	Description string               `yaml:"Description"`
+	Parameters  map[string]parameter `yaml:"Parameters"`
+	Rules       map[string]struct {
+		RuleCondition yaml.Node `yaml:"RuleCondition"`
+		Assertions    []struct {
+			Assert            yaml.Node `yaml:"Assert"`
+			AssertDescription string    `yaml:"AssertDescription"`
+		} `yaml:"Assertions"`
+	} `yaml:"Rules"`
+	Conditions map[string]yaml.Node `yaml:"Conditions"`
+	Resources  map[string]yaml.Node `yaml:"Resources"`
+	Outputs    map[string]yaml.Node `yaml:"Outputs"`
+}
+
+type parameter struct {
+	Type     string  `yaml:"Type"`
+	Default  *string `yaml:"Default"`
+	Pattern  string  `yaml:"AllowedPattern"`
+	MinValue int     `yaml:"MinValue"`
+	MaxValue int     `yaml:"MaxValue"`
+}
+
+// accepts tells whether the parameter may have a value; of a list, each of its.
+func (p parameter) accepts(value string) bool {
+	if p.Type == "Number" {
+		n, err := strconv.Atoi(value)
+		return err == nil && p.MinValue <= n && n <= p.MaxValue
+	}
+	values := []string{value}
+	if p.Type == "CommaDelimitedList" {
+		values = strings.Split(value, ",")
+	}
+	pattern := regexp.MustCompile(`\A(?:` + p.Pattern + `)\z`)
+	return p.Pattern == "" || !slices.ContainsFunc(values, func(v string) bool { return !pattern.MatchString(v) })
+}
+
+// readTemplate gives the template with o as its parameters, and why CloudFormation
+// would refuse them.
+func readTemplate(t *testing.T, o options) (document, template, []string) {
 	t.Helper()
 	text, err := os.ReadFile("ddbproxy.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document struct {
-		Version     string `yaml:"AWSTemplateFormatVersion"`
-		Description string `yaml:"Description"`
-		Parameters  map[string]struct {
-			Type    string  `yaml:"Type"`
-			Default *string `yaml:"Default"`
-		} `yaml:"Parameters"`
-		Rules      yaml.Node            `yaml:"Rules"` // CloudFormation's own checks of parameters
-		Conditions map[string]yaml.Node `yaml:"Conditions"`
-		Resources  map[string]yaml.Node `yaml:"Resources"`
-		Outputs    map[string]yaml.Node `yaml:"Outputs"`
-	}
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	var d document
+	if err := yaml.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
 	c := template{t, map[string]any{
-		"AWS::Region": region, "AWS::AccountId": account, "AWS::Partition": "aws", "AWS::NoValue": noValue{},
-	}, document.Conditions, document.Resources}
+		"AWS::Region": region, "AWS::AccountId": account, "AWS::Partition": "aws", "AWS::NoValue": noValue{}, "AWS::StackName": stack,
+		"AWS::StackId": "arn:aws:cloudformation:" + region + ":" + account + ":stack/" + stack + "/01234567-89ab-cdef-0123-0a1b2c3d4e5f",
+	}, d.Conditions, d.Resources}
+	var refusals []string
 	given := o.cloudFormation()
-	for name, p := range document.Parameters {
+	for name, p := range d.Parameters {
 		value, ok := given[name]
 		if !ok && p.Default != nil {
 			value, ok = *p.Default, true
@@ -58,6 +92,9 @@ func cloudFormation(t *testing.T, o options) ([]resource, map[string]string) {
 			t.Fatalf("parameter %s has no value", name)
 		}
 		delete(given, name)
+		if !p.accepts(value) {
+			refusals = append(refusals, "parameter "+name)
+		}
 		c.parameters[name] = value
 		switch {
 		case p.Type == "CommaDelimitedList":
@@ -69,20 +106,53 @@ func cloudFormation(t *testing.T, o options) ([]resource, map[string]string) {
 	if len(given) > 0 {
 		t.Fatalf("no such parameters: %v", given)
 	}
+	for _, rule := range d.Rules {
+		if !c.value(&rule.RuleCondition).(bool) {
+			continue
+		}
+		for _, a := range rule.Assertions {
+			if !c.value(&a.Assert).(bool) {
+				refusals = append(refusals, a.AssertDescription)
+			}
+		}
+	}
+	return d, c, refusals
+}
+
+// cloudFormation gives the resources that the template makes with o, and its
+// outputs.
+func cloudFormation(t *testing.T, o options) ([]resource, map[string]string) {
+	t.Helper()
+	d, c, refusals := readTemplate(t, o)
+	if len(refusals) > 0 {
+		t.Fatalf("CloudFormation would refuse %q", refusals)
+	}
 	var made []resource
-	for name, node := range document.Resources {
+	for name, node := range d.Resources {
 		if c.exists(&node) {
 			properties, _ := c.value(field(&node, "Properties")).(map[string]any)
-			made = append(made, resource{field(&node, "Type").Value, name, properties})
+			made = append(made, resource{field(&node, "Type").Value, name, properties, c.after(&node)})
 		}
 	}
 	outputs := map[string]string{}
-	for name, node := range document.Outputs {
+	for name, node := range d.Outputs {
 		if c.exists(&node) {
 			outputs[snake(name)] = fmt.Sprint(c.value(field(&node, "Value")))
 		}
 	}
 	return made, outputs
+}
+
+// after is what the resource depends on, or refers to in its metadata.
+func (c *template) after(node *yaml.Node) []any {
+	var all []any
+	if on := field(node, "DependsOn"); on != nil {
+		all = append(all, c.ref(on.Value))
+	}
+	if metadata := field(node, "Metadata"); metadata != nil {
+		all = append(all, c.value(field(metadata, "After")).([]any)...)
+	}
+	return all
 }
 
 func field(node *yaml.Node, name string) *yaml.Node {
@@ -118,16 +188,34 @@ func (c *template) value(node *yaml.Node) any {
 	case "!Ref":
 		return c.ref(node.Value)
 	case "!GetAtt":
-		name, attribute, _ := strings.Cut(node.Value, ".")
-		if attribute == "DnsEntries" {
-			return []any{"Z0:" + linkName(c.ref("PrivateLink").(string))}
-		}
-		return fmt.Sprint(c.ref(name), " ", attribute)
+		return c.attribute(node.Value)
 	case "!If":
 		if c.condition(args[0].Value) {
 			return c.value(args[1])
 		}
 		return c.value(args[2])
+	case "!Condition":
+		return c.condition(node.Value)
+	case "!And":
+		return !slices.ContainsFunc(args, func(a *yaml.Node) bool { return !c.value(a).(bool) })
+	case "!Join":
+		var texts []string
+		for _, v := range c.value(args[1]).([]any) {
+			texts = append(texts, v.(string))
+		}
+		return strings.Join(texts, args[0].Value)
+	case "!GetAZs":
+		return anySlice(zones)
+	case "!Cidr":
+		var n, bits int
+		if err := errors.Join(args[1].Decode(&n), args[2].Decode(&bits)); err != nil {
+			c.t.Fatal(err)
+		}
+		var all []any
+		for i := range n {
+			all = append(all, part(c.value(args[0]).(string), 32-bits, i))
+		}
+		return all
 	case "!Equals":
 		return c.value(args[0]) == c.value(args[1])
 	case "!Not":
@@ -160,6 +248,9 @@ func (c *template) value(node *yaml.Node) any {
 		if text, ok := all["Fn::Base64"]; ok { // EC2's form of user data
 			return text
 		}
+		if search, ok := all["Fn::Contains"].([]any); ok {
+			return slices.Contains(search[0].([]any), search[1])
+		}
 		return all
 	case node.Kind == yaml.SequenceNode:
 		all := []any{}
@@ -186,6 +277,18 @@ func (c *template) ref(name string) any {
 	return id(name)
 }
 
+func (c *template) attribute(path string) any {
+	name, attribute, _ := strings.Cut(path, ".")
+	switch itself := c.ref(name); attribute {
+	case "DnsEntries":
+		return []any{"Z0:" + linkName(c.ref("PrivateLink").(string))}
+	case "DNSName":
+		return nlb
+	default:
+		return fmt.Sprint(itself, " ", attribute)
+	}
+}
+
 func (c *template) sub(text string, own map[string]any) string {
 	for {
 		before, rest, found := strings.Cut(text, "${")
@@ -194,7 +297,9 @@ func (c *template) sub(text string, own map[string]any) string {
 		}
 		name, after, _ := strings.Cut(rest, "}")
 		v, ok := own[name]
-		if !ok {
+		if _, parameter := c.parameters[name]; !ok && !parameter && strings.Contains(name, ".") {
+			v = c.attribute(name)
+		} else if !ok {
 			v = c.ref(name)
 		}
 		text = before + fmt.Sprint(v) + after
@@ -207,4 +312,12 @@ func anySlice(texts []string) []any {
 		all[i] = s
 	}
 	return all
+}
+
+// part is the i-th of the equal parts of a network that have that many bits.
+func part(network string, bits, i int) string {
+	address := netip.MustParsePrefix(network).Addr().As4()
+	n := uint32(address[0])<<24 | uint32(address[1])<<16 | uint32(address[2])<<8 | uint32(address[3])
+	n += uint32(i) << (32 - bits)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), bits).String()
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -48,8 +49,13 @@ func TestTemplateAndModuleMakeTheSame(t *testing.T) {
 func TestTheBastionIsShut(t *testing.T) {
 	for _, o := range allOptions {
 		var want []string
+		door := "sg-bastion"
+		if o.bastions > 1 {
+			door = "sg-balancer"
+			want = append(want, "sg-balancer out tcp 2222 2222 sg-bastion", "sg-bastion in tcp 2222 2222 sg-balancer")
+		}
 		for _, cidr := range o.sources() {
-			want = append(want, "sg-bastion in tcp 22 22 "+cidr)
+			want = append(want, door+" in tcp 22 22 "+cidr)
 		}
 		want = append(want, "sg-bastion out tcp 443 443 "+prefixList)
 		if !o.noSSM {
@@ -75,7 +81,7 @@ func TestPoliciesAdmitTheEndpointsOnly(t *testing.T) {
 		e := fromTerraform(t, o)
 		parsed := map[string]*policy.Policy{}
 		for of, text := range e.Policies {
-			if of == "role" {
+			if strings.HasPrefix(of, "role") {
 				continue
 			}
 			p, err := policy.Parse([]byte(text))
@@ -136,20 +142,24 @@ func TestPoliciesAdmitTheEndpointsOnly(t *testing.T) {
 // nothing else, and ec2-user, who is root there, is not for them.
 func TestDevelopersLogInToTheBastionOnly(t *testing.T) {
 	for _, c := range []struct {
-		relay, action, instance, user string
-		want                          policy.Decision
+		o                      options
+		action, instance, user string
+		want                   policy.Decision
 	}{
-		{"", "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.Allowed},
-		{"", "ec2-instance-connect:SendSSHPublicKey", bastion, "root", policy.NotAllowed},
-		{"", "ec2-instance-connect:SendSSHPublicKey", "i-0fedcba9876543210", "ec2-user", policy.NotAllowed},
-		{"", "ec2:TerminateInstances", bastion, "ec2-user", policy.NotAllowed},
-		{"", "ec2:DescribeInstances", bastion, "", policy.Allowed},
-		{"", "ec2:DescribeVpcEndpoints", bastion, "", policy.Allowed}, // for ddbproxy doctor
-		{"", "ec2:ModifyVpcEndpoint", bastion, "", policy.NotAllowed},
-		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ddbproxy", policy.Allowed},
-		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.NotAllowed},
+		{options{}, "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.Allowed},
+		{options{}, "ec2-instance-connect:SendSSHPublicKey", bastion, "root", policy.NotAllowed},
+		{options{}, "ec2-instance-connect:SendSSHPublicKey", "i-0fedcba9876543210", "ec2-user", policy.NotAllowed},
+		{options{}, "ec2:TerminateInstances", bastion, "ec2-user", policy.NotAllowed},
+		{options{}, "ec2:DescribeInstances", bastion, "", policy.Allowed},
+		{options{}, "ec2:DescribeVpcEndpoints", bastion, "", policy.Allowed}, // for ddbproxy doctor
+		{options{}, "ec2:ModifyVpcEndpoint", bastion, "", policy.NotAllowed},
+		{options{relay: relayURL}, "ec2-instance-connect:SendSSHPublicKey", bastion, "ddbproxy", policy.Allowed},
+		{options{relay: relayURL}, "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.NotAllowed},
+		{fleet(options{}), "ec2-instance-connect:SendSSHPublicKey", bastion, "ddbproxy", policy.NotAllowed},
+		{fleet(options{}), "ec2:DescribeInstances", bastion, "", policy.Allowed},
+		{fleet(options{}), "secretsmanager:GetSecretValue", bastion, "", policy.NotAllowed},
 	} {
-		p, err := policy.Parse([]byte(fromCloudFormation(t, options{relay: c.relay}).Policies["developer"]))
+		p, err := policy.Parse([]byte(fromCloudFormation(t, c.o).Policies["developer"]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,29 +171,49 @@ func TestDevelopersLogInToTheBastionOnly(t *testing.T) {
 	}
 }
 
+// The command itself reads them, as those of a service that runs connect.
 func TestOutputsAreWhatConnectTakes(t *testing.T) {
-	command := regexp.MustCompile(`^ddbproxy connect --instance-connect (ddbproxy@)?(i-[0-9a-f]{17}) --region ([a-z0-9-]+)( --endpoint (\S+))?$`)
+	ddbproxy := filepath.Join(t.TempDir(), "ddbproxy")
+	if out, err := exec.Command("go", "build", "-o", ddbproxy, "../../cmd/ddbproxy").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	command := regexp.MustCompile(`^ddbproxy connect (--instance-connect )?(ddbproxy@)?(\S+) --region ([a-z0-9-]+)( --endpoint (\S+))?$`)
 	for _, o := range allOptions {
 		outputs := fromCloudFormation(t, o).Outputs
+		host := bastion
+		if o.bastions > 1 {
+			host = nlb
+		}
 		m := command.FindStringSubmatch(outputs["connect"])
-		if m == nil || (m[1] != "") != (o.relay != "") || m[2] != bastion || m[3] != region {
+		if m == nil || (m[1] == "") != (o.bastions > 1) || (m[2] != "") != (o.relay != "") || m[3] != host || m[4] != region {
 			t.Errorf("%s: %q", o.name, outputs["connect"])
 			continue
 		}
-		if (m[5] != "") != (o.link != "") {
-			t.Errorf("%s: endpoint %q", o.name, m[5])
+		args := append([]string{"service", "install", "--print"}, strings.Fields(outputs["connect"])[2:]...)
+		if out, err := exec.Command(ddbproxy, args...).CombinedOutput(); err != nil || !strings.Contains(string(out), host) {
+			t.Errorf("%s: %q: %v\n%s", o.name, args, err, out)
 		}
-		if m[5] == "" {
+		if (m[6] != "") != (o.link != "") {
+			t.Errorf("%s: endpoint %q", o.name, m[6])
+		}
+		if m[6] == "" {
 			continue
 		}
-		ep, err := endpoint.Parse(m[5])
+		ep, err := endpoint.Parse(m[6])
 		if err != nil || ep.VPCE != link || (ep.Service == endpoint.Streams) != (o.link == "streams") {
 			t.Errorf("%s: %+v: %v", o.name, ep, err)
 		}
 	}
-	names := slices.Sorted(maps.Keys(fromTerraform(t, options{deny: true}).Outputs))
-	if want := []string{"connect", "deny_policy_arn", "developer_policy_arn", "endpoint_ids", "instance_id"}; !slices.Equal(names, want) {
-		t.Errorf("outputs %q, want %q", names, want)
+	for _, tt := range []struct {
+		o    options
+		want []string
+	}{
+		{options{deny: true}, []string{"connect", "deny_policy_arn", "developer_policy_arn", "endpoint_ids", "instance_id"}},
+		{fleet(options{}), []string{"connect", "developer_policy_arn", "endpoint_ids", "known_hosts"}},
+	} {
+		if names := slices.Sorted(maps.Keys(fromTerraform(t, tt.o).Outputs)); !slices.Equal(names, tt.want) {
+			t.Errorf("outputs %q, want %q", names, tt.want)
+		}
 	}
 }
 
@@ -213,8 +243,8 @@ func lacks(t *testing.T, format string, args ...any) {
 // cfn-lint knows CloudFormation's schemas.
 func TestLint(t *testing.T) {
 	lint := program(t, "cfn-lint")
-	// W1030: parameters that may be empty are used where they are not.
-	out, err := exec.Command(lint, "--ignore-checks", "W1030", "--", "ddbproxy.yaml").CombinedOutput()
+	// W1030, W1035: parameters that may be empty are used where they are not.
+	out, err := exec.Command(lint, "--ignore-checks", "W1030", "W1035", "--", "ddbproxy.yaml").CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

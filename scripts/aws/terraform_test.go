@@ -3,8 +3,10 @@ package aws
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -69,14 +71,46 @@ var templateFile = function.New(&function.Spec{
 	},
 })
 
-// terraform gives the resources that the module makes with o, and its outputs.
-func terraform(t *testing.T, o options) ([]resource, map[string]string) {
+// Without schemas a value that is encoded for EC2 is compared as it was.
+var asItIs = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "text", Type: cty.String}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return args[0], nil },
+})
+
+// allTrue is Terraform's alltrue().
+var allTrue = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
+	Type:   function.StaticReturnType(cty.Bool),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		return cty.BoolVal(!slices.ContainsFunc(args[0].AsValueSlice(), cty.Value.False)), nil
+	},
+})
+
+// cidrSubnet is Terraform's cidrsubnet(), for IPv4.
+var cidrSubnet = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "network", Type: cty.String}, {Name: "more", Type: cty.Number}, {Name: "number", Type: cty.Number}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		network, err := netip.ParsePrefix(args[0].AsString())
+		if err != nil {
+			return cty.NilVal, err
+		}
+		more, _ := args[1].AsBigFloat().Int64()
+		i, _ := args[2].AsBigFloat().Int64()
+		return cty.StringVal(part(network.String(), network.Bits()+int(more), int(i))), nil
+	},
+})
+
+// readModule gives the module with o as its variables, and which of them Terraform
+// would refuse.
+func readModule(t *testing.T, o options) (*module, []string) {
 	t.Helper()
 	files, err := filepath.Glob("terraform/*.tf")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no module: %v", err)
 	}
-	m := module{t: t, locals: map[string]cty.Value{}}
+	m := &module{t: t, locals: map[string]cty.Value{}}
 	parser := hclparse.NewParser()
 	for _, name := range files {
 		f, diags := parser.ParseHCLFile(name)
@@ -88,12 +122,22 @@ func terraform(t *testing.T, o options) ([]resource, map[string]string) {
 			"jsonencode": stdlib.JSONEncodeFunc, "concat": stdlib.ConcatFunc, "join": stdlib.JoinFunc,
 			"contains": stdlib.ContainsFunc, "length": stdlib.LengthFunc, "one": oneOf, "toset": toSet,
 			"can": tryfunc.CanFunc, "regex": stdlib.RegexFunc, "templatefile": templateFile,
+			"alltrue": allTrue, "base64encode": asItIs, "cidrsubnet": cidrSubnet, "split": stdlib.SplitFunc, "tonumber": stdlib.MakeToFunc(cty.Number),
 		},
 		Variables: map[string]cty.Value{
 			"data": fakeData(), "path": cty.ObjectVal(map[string]cty.Value{"module": cty.StringVal("terraform")}),
 		},
 	}
-	m.setVariables(o.terraform())
+	return m, m.setVariables(o.terraform())
+}
+
+// terraform gives the resources that the module makes with o, and its outputs.
+func terraform(t *testing.T, o options) ([]resource, map[string]string) {
+	t.Helper()
+	m, refused := readModule(t, o)
+	if len(refused) > 0 {
+		t.Fatalf("Terraform would refuse %q", refused)
+	}
 	// Locals and the resources they speak of depend on each other: what can be
 	// evaluated is, until all is.
 	for range 10 {
@@ -107,8 +151,8 @@ func terraform(t *testing.T, o options) ([]resource, map[string]string) {
 	for _, b := range m.blocks {
 		switch b.Type {
 		case "resource":
-			for _, each := range m.instances(b) {
-				made = append(made, resource{b.Labels[0], b.Labels[1], m.body(b.Body, each)})
+			for i, each := range m.instances(b) {
+				made = append(made, resource{kind: b.Labels[0], name: b.Labels[1] + number(b, i), properties: m.body(b.Body, each)})
 			}
 		case "output":
 			if v := m.value(b.Body.Attributes["value"].Expr, m.context); v != nil {
@@ -128,7 +172,16 @@ func (m *module) must(diags hcl.Diagnostics) {
 	}
 }
 
-func (m *module) setVariables(given map[string]cty.Value) {
+// number is the index of a resource's i-th instance, as id has it.
+func number(b *hclsyntax.Block, i int) string {
+	if i == 0 || b.Body.Attributes["count"] == nil {
+		return ""
+	}
+	return fmt.Sprintf("[%d]", i)
+}
+
+// setVariables gives the names of those that are not valid.
+func (m *module) setVariables(given map[string]cty.Value) (refused []string) {
 	all := map[string]cty.Value{}
 	for _, b := range m.blocks {
 		if b.Type != "variable" {
@@ -154,10 +207,11 @@ func (m *module) setVariables(given map[string]cty.Value) {
 	for _, b := range m.blocks {
 		for _, inner := range b.Body.Blocks {
 			if inner.Type == "validation" && m.value(inner.Body.Attributes["condition"].Expr, m.context) != true {
-				m.t.Fatalf("variable %s is not valid", b.Labels[0])
+				refused = append(refused, b.Labels[0])
 			}
 		}
 	}
+	return refused
 }
 
 func (m *module) setLocals(all bool) {
@@ -190,22 +244,28 @@ func (m *module) setResources() {
 		if types[kind] == nil {
 			types[kind] = map[string]cty.Value{}
 		}
-		itself := cty.StringVal(id(kind + "." + name))
 		link := m.context.Variables["var"].GetAttr("private_link").AsString()
-		object := cty.ObjectVal(map[string]cty.Value{
-			"id": itself, "arn": itself, "name": itself,
-			"dns_entry": cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{"dns_name": cty.StringVal(linkName(link))})}),
-		})
+		instance := func(i int) cty.Value {
+			itself := id(kind + "." + name + number(b, i))
+			return cty.ObjectVal(map[string]cty.Value{
+				"id": cty.StringVal(itself), "arn": cty.StringVal(itself), "name": cty.StringVal(itself),
+				"dns_entry":      cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{"dns_name": cty.StringVal(linkName(link))})}),
+				"dns_name":       cty.StringVal(nlb),
+				"latest_version": cty.StringVal(itself + " LatestVersionNumber"),
+			})
+		}
+		object := instance(0)
 		if a := b.Body.Attributes["count"]; a != nil {
 			n, diags := a.Expr.Value(m.context)
 			if diags.HasErrors() {
 				continue
 			}
-			if n.RawEquals(cty.NumberIntVal(0)) {
-				object = cty.EmptyTupleVal
-			} else {
-				object = cty.TupleVal([]cty.Value{object})
+			count, _ := n.AsBigFloat().Int64()
+			var all []cty.Value
+			for i := range int(count) {
+				all = append(all, instance(i))
 			}
+			object = cty.TupleVal(all)
 		}
 		types[kind][name] = object
 	}
@@ -217,9 +277,12 @@ func (m *module) setResources() {
 // instances gives a context for each of a resource's instances.
 func (m *module) instances(b *hclsyntax.Block) (all []*hcl.EvalContext) {
 	if a := b.Body.Attributes["count"]; a != nil {
-		if m.value(a.Expr, m.context) == float64(0) {
-			return nil
+		for i := range int(m.value(a.Expr, m.context).(float64)) {
+			one := m.context.NewChild()
+			one.Variables = map[string]cty.Value{"count": cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(int64(i))})}
+			all = append(all, one)
 		}
+		return all
 	}
 	a := b.Body.Attributes["for_each"]
 	if a == nil {
@@ -242,6 +305,10 @@ func (m *module) body(body *hclsyntax.Body, context *hcl.EvalContext) map[string
 		if name == "count" || name == "for_each" {
 			continue
 		}
+		if name == "depends_on" {
+			all[name] = m.ids(a.Expr)
+			continue
+		}
 		if v := m.value(a.Expr, context); v != nil {
 			all[name] = v
 		}
@@ -249,6 +316,19 @@ func (m *module) body(body *hclsyntax.Body, context *hcl.EvalContext) map[string
 	for _, b := range body.Blocks {
 		if b.Type != "lifecycle" {
 			all[b.Type] = m.body(b.Body, context)
+		}
+	}
+	return all
+}
+
+// ids are those of the resources in a depends_on, as far as they are made.
+func (m *module) ids(expr hcl.Expression) []any {
+	all := []any{}
+	for _, to := range expr.Variables() {
+		kind, name := to.RootName(), to[1].(hcl.TraverseAttr).Name
+		made := m.context.Variables[kind].GetAttr(name)
+		if !made.Type().IsTupleType() || made.LengthInt() > 0 {
+			all = append(all, id(kind+"."+name))
 		}
 	}
 	return all
@@ -281,6 +361,7 @@ func fakeData() cty.Value {
 	named := func(name string, v cty.Value) cty.Value { return cty.ObjectVal(map[string]cty.Value{name: v}) }
 	return cty.ObjectVal(map[string]cty.Value{
 		"aws_region":                  named("current", object(map[string]string{"name": region})),
+		"aws_availability_zones":      named("available", cty.ObjectVal(map[string]cty.Value{"names": cty.ListVal([]cty.Value{cty.StringVal(zones[0]), cty.StringVal(zones[1])})})),
 		"aws_caller_identity":         named("current", object(map[string]string{"account_id": account})),
 		"aws_partition":               named("current", object(map[string]string{"partition": "aws"})),
 		"aws_ec2_managed_prefix_list": named("dynamodb", object(map[string]string{"id": prefixList})),
