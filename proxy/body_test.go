@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -33,7 +34,7 @@ func TestBodyLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.SessionKey.ID), size)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.Identities[0].Keys[0].ID), size)
 		if size <= maxDrain {
 			if _, err := io.CopyN(conn, zeros{}, size); err != nil {
 				t.Fatalf("%s: the proxy stopped reading: %v", name, err)
@@ -55,7 +56,7 @@ func TestBodyLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\nshort", claimFor(s.SessionKey.ID))
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 100\r\n\r\nshort", claimFor(s.Identities[0].Keys[0].ID))
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,5 +105,60 @@ func TestBodyOfAnUnknownCallerIsReadAndNotKept(t *testing.T) {
 	body, _ := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "#UnrecognizedClientException") {
 		t.Errorf("answer = %d %s", resp.StatusCode, body)
+	}
+}
+
+// Who knows no more than an access key id can have us hold so much and no more;
+// what is small goes on, and what is held is freed.
+func TestBodiesAreHeldWithinBounds(t *testing.T) {
+	t.Parallel()
+	f := newFakeAWS(t)
+	s, _ := newServer(t, f)
+	addr := listen(t, s)
+	var held []net.Conn
+	for range maxBodies / maxBody { // not quite all of it
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, conn)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.Identities[0].Keys[0].ID), maxBody)
+		if _, err := io.CopyN(conn, zeros{}, maxBody-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := func() (status int, body string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", claimFor(s.Identities[0].Keys[0].ID), maxBody)
+		_, _ = io.CopyN(conn, zeros{}, maxBody) // it may be hung up on
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return 0, err.Error()
+		}
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	for s.bodies.held.Load() < int64(len(held))*(maxBody-1-smallBody) { // all has arrived
+		runtime.Gosched()
+	}
+	if status, text := large(); status != http.StatusServiceUnavailable && status != 0 {
+		t.Errorf("answer = %d %s, want it refused before it was read", status, text)
+	}
+	if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
+		t.Errorf("a small one: %d %s, want 200", w.Code, w.Body)
+	}
+	for _, conn := range held {
+		conn.Close()
+	}
+	for s.bodies.held.Load() > 0 {
+		runtime.Gosched()
+	}
+	if status, text := large(); status != http.StatusBadRequest || !strings.Contains(text, "X-Amz-Date") {
+		t.Errorf("answer = %d %s, want its signature looked at", status, text)
 	}
 }

@@ -3,23 +3,17 @@ package proxy
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 )
 
 // getKey is how a client comes by the session key; most refusals of a caller end in it.
 const getKey = `run eval "$(ddbproxy env)" in its shell`
-
-// retrieveTimeout bounds the refreshing of credentials (SSO, STS, a credential process), which has no deadline of its own.
-const retrieveTimeout = 15 * time.Second
 
 // guard refuses what a browser sends. A web page can make a browser send requests to localhost, and a name that it
 // controls can be made to resolve here; the first show in Origin or Sec-Fetch-*, the second in Host. The signature check
@@ -86,17 +80,17 @@ func (s *Server) isOurs(host string) bool {
 // the profile's credentials. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and
 // tells it nothing that the provider of the credentials said: nothing is proved yet.
 func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (*identity, string, error) {
-	if s.Credentials == nil {
+	if len(s.identities) == 0 {
 		return nil, "", refusal(credentialsUnavailable,
 			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
 	}
 	token := r.Header.Get("X-Amz-Security-Token")
-	who := s.bySession(c.keyID)
+	who, secret := s.byOwnKey(c.keyID)
 	switch {
 	case who != nil && token != "":
-		return nil, "", refusal(unrecognizedClient, "the session key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+		return nil, "", refusal(unrecognizedClient, "the key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
 	case who != nil:
-		return who, who.SessionKey.Secret, nil
+		return who, secret, nil
 	case strings.HasPrefix(c.keyID, SessionKeyPrefix):
 		return nil, "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
 	}
@@ -124,49 +118,6 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, who
 func mismatch(c claim) error {
 	return refusal(invalidSignature, "the signature does not match: the client has another secret key for "+brief(c.keyID)+
 		", or something between client and ddbproxy changes requests; "+getKey)
-}
-
-// credentials returns those of an identity. The provider is expected to be a cache, so this is called for every request.
-func (s *Server) credentials(ctx context.Context, who *identity) (aws.Credentials, error) {
-	ctx, cancel := context.WithTimeout(ctx, retrieveTimeout)
-	defer cancel()
-	creds, err := who.Credentials.Retrieve(ctx)
-	if err == nil && !creds.HasKeys() {
-		err = errors.New("the provider returned no keys")
-	}
-	if err == nil {
-		if last := who.seen.Load(); last == nil || *last != creds.AccessKeyID {
-			who.seen.Store(&creds.AccessKeyID)
-		}
-		return creds, nil
-	}
-	if ssoExpired(err) {
-		login := "aws sso login"
-		if who.Profile != "" {
-			login += " --profile " + who.Profile
-		}
-		return aws.Credentials{}, refusal(credentialsExpired, "the SSO session of "+who.name()+" has expired or is missing; run "+login)
-	}
-	var api interface{ ErrorCode() string } // smithy's APIError
-	if errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "ExpiredToken") {
-		return aws.Credentials{}, refusal(credentialsExpired, "the credentials that "+who.name()+" is built on have expired; renew them and try again")
-	}
-	reason := oneLine(err.Error(), 300)
-	if last := who.complaint.Swap(&reason); last == nil || *last != reason { // once, not for each request
-		s.Logger.Warn("no AWS credentials", "profile", who.name(), "err", reason)
-	}
-	return aws.Credentials{}, refusal(credentialsUnavailable, "no AWS credentials from "+who.name()+": "+reason)
-}
-
-// ssoExpired reports whether only a login helps. Legacy SSO profiles have a type for it; those with an sso-session have
-// only the text of the token provider, which speaks of its cached token.
-func ssoExpired(err error) bool {
-	var invalid *ssocreds.InvalidTokenError
-	if errors.As(err, &invalid) {
-		return true
-	}
-	text := err.Error()
-	return strings.Contains(text, "cached SSO token") || strings.Contains(text, "refresh SSO token")
 }
 
 // equal compares without telling by its time how much was right.

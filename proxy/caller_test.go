@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/aws-sdk-go-v2/service/sso/types"
 )
 
 const getItem = `{"TableName":"t1","Key":{"pk":{"S":"item-body-is-secret"}}}`
@@ -117,7 +118,7 @@ type apiError struct{ error }
 func (apiError) ErrorCode() string { return "ExpiredTokenException" }
 
 func provider(err error) func(*Server) {
-	return func(s *Server) { s.Credentials = failingProvider{err} }
+	return func(s *Server) { s.Identities[0].Credentials = failingProvider{err} }
 }
 
 func refusalCases() []refusalCase {
@@ -172,17 +173,18 @@ func refusalCases() []refusalCase {
 		{"no token", nil, by(profileKey.AccessKeyID, profileKey.SecretAccessKey, "", "eu-west-1"), 400, unrecognizedClient, "session token is not the one"},
 		{"wrong session secret", nil, by("DDBPROXYSESSION00001", "wrongsecret", "", "eu-west-1"), 400, invalidSignature, "another secret key for DDBPROXYSESSION00001"},
 		{"session key with a token", nil, by("DDBPROXYSESSION00001", "sessionsecret", "DUMMYTOKEN", "eu-west-1"), 400, unrecognizedClient, "unset AWS_SESSION_TOKEN"},
-		{"no session key", func(s *Server) { s.SessionKey = Key{ID: "DDBPROXYSESSION00001"} }, by("DDBPROXYSESSION00001", "", "", "eu-west-1"), 400, unrecognizedClient, "another session"},
-		{"empty keys from the provider", func(s *Server) { s.Credentials = aws.AnonymousCredentials{} }, session, 400, credentialsUnavailable, "no AWS credentials from profile dev: "},
+		{"no session key", func(s *Server) { s.Identities[0].Keys = []Key{{ID: "DDBPROXYSESSION00001"}} }, by("DDBPROXYSESSION00001", "", "", "eu-west-1"), 400, unrecognizedClient, "another session"},
+		{"empty keys from the provider", func(s *Server) { s.Identities[0].Credentials = aws.AnonymousCredentials{} }, session, 400, credentialsUnavailable, "no AWS credentials from profile dev: "},
 		{"changed body", nil, func(t *testing.T) *http.Request {
 			r := good(t)
 			r.Body = http.NoBody
 			return r
 		}, 400, invalidSignature, "the signature does not match"},
-		{"no credentials", func(s *Server) { s.Credentials = nil }, good, 400, credentialsUnavailable, "without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY"},
+		{"no credentials", func(s *Server) { s.Identities = nil }, good, 400, credentialsUnavailable, "without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY"},
 		{"legacy SSO expired", provider(fmt.Errorf("refresh: %w", &ssocreds.InvalidTokenError{})), session, 400, credentialsExpired, "run aws sso login --profile dev"},
+		{"SSO login ended elsewhere", provider(fmt.Errorf("refresh: %w", &types.UnauthorizedException{})), session, 400, credentialsExpired, "run aws sso login --profile dev"},
 		{"sso-session expired", provider(errors.New("refresh cached SSO token failed, unable to refresh SSO token, x")), session, 400, credentialsExpired, "run aws sso login --profile dev"},
-		{"SSO expired, default profile", func(s *Server) { provider(&ssocreds.InvalidTokenError{})(s); s.Profile = "" }, session, 400, credentialsExpired, "of the default profile has expired or is missing; run aws sso login"},
+		{"SSO expired, default profile", func(s *Server) { provider(&ssocreds.InvalidTokenError{})(s); s.Identities[0].Profile = "" }, session, 400, credentialsExpired, "of the default profile has expired or is missing; run aws sso login"},
 		{"role's source expired", provider(apiError{errors.New("sts says so")}), session, 400, credentialsExpired, "that profile dev is built on have expired"},
 		{"provider fails, to a stranger", provider(errors.New("process printed its secret")), good, 400, credentialsUnavailable, "there are no AWS credentials from profile dev now; set them up (aws configure, aws sso login); ddbproxy's own terminal says why"},
 		{"provider fails", provider(errors.New("process exited\nwith 1")), session, 400, credentialsUnavailable, "no AWS credentials from profile dev: process exited with 1"},

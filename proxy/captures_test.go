@@ -155,7 +155,7 @@ func accepts(s *Server, raw []byte) bool {
 	if err != nil {
 		return false
 	}
-	body, err := readBody(httptest.NewRecorder(), r)
+	body, err := readBody(httptest.NewRecorder(), r, r.Body)
 	if err != nil {
 		return false
 	}

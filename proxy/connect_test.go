@@ -60,7 +60,7 @@ func TestEveryCapturedConnectIsCarriedWithHalfClose(t *testing.T) {
 			t.Parallel()
 			dial, dialled := echoDial(t)
 			s, log := newServer(t, newFakeAWS(t))
-			s.Dial, s.Credentials = dial, nil // proxy mode needs none
+			s.Dial, s.Identities = dial, nil // proxy mode needs none
 			addr := listen(t, s)
 			// Once with what follows sent at once, once after the 200.
 			for _, early := range []bool{true, false} {
@@ -112,7 +112,7 @@ func TestTLSGoesEndToEndThroughConnect(t *testing.T) {
 	t.Parallel()
 	f := newFakeAWS(t)
 	s, _ := newServer(t, f)
-	s.Credentials = nil
+	s.Identities = nil
 	conn, err := net.Dial("tcp", listen(t, s))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@
 // it proves who calls, chooses the endpoint, signs the request for it and streams the answer back; NewKey makes the
 // key pair that a session's own clients sign with.
 //
-//	s := &proxy.Server{Dial: tunnel.DialContext, Credentials: cfg.Credentials, SessionKey: proxy.NewKey(), Regions: []string{"eu-west-1"}}
+//	s := &proxy.Server{Dial: tunnel.DialContext, Identities: []proxy.Identity{{Credentials: cfg.Credentials}}, Regions: []string{"eu-west-1"}}
 //	defer s.Close()
 //	http.ListenAndServe("localhost:8000", s)
 //

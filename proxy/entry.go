@@ -17,6 +17,7 @@ type entry struct {
 	status int
 	bytes  int64
 	err    error
+	denied *Denied // by AWS; nil: not
 }
 
 func (e *entry) log(l *slog.Logger) {
@@ -37,6 +38,11 @@ func (e *entry) log(l *slog.Logger) {
 	add("key", brief(e.keyID))
 	add("aws", e.awsID)
 	attrs = append(attrs, slog.Int("status", e.status), slog.Int64("bytes", e.bytes), slog.Int64("ms", time.Since(e.start).Milliseconds()))
+	if d := e.denied; d != nil {
+		why, _ := d.Explain(d.Path)
+		add("denied", string(d.Cause(d.Path)))
+		add("why", why)
+	}
 	if e.err != nil {
 		add("err", oneLine(e.err.Error(), 600))
 	}

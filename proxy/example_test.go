@@ -19,9 +19,11 @@ func ExampleServer() {
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return nil, errors.New("a tunnel's DialContext belongs here")
 		},
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		SessionKey:  proxy.NewKey(),
-		Regions:     []string{"eu-west-1"},
+		Identities: []proxy.Identity{{
+			Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+			Keys:        []proxy.Key{proxy.NewKey()},
+		}},
+		Regions: []string{"eu-west-1"},
 	}
 	defer s.Close()
 

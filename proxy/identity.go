@@ -14,8 +14,8 @@ type Identity struct {
 	// Credentials are what requests are signed with; the provider is asked for each request and should be a cache. Their
 	// own access key is one that callers may sign with.
 	Credentials aws.CredentialsProvider
-	// SessionKey is the key that callers may sign with besides; zero admits only the profile's own.
-	SessionKey Key
+	// Keys are those that callers may sign with besides; none admits only the profile's own.
+	Keys []Key
 	// Profile is the profile's name, for messages; empty means the default one.
 	Profile string
 }
@@ -30,21 +30,22 @@ type identity struct {
 }
 
 func (s *Server) newIdentities() (all []*identity) {
-	all = []*identity{{Identity: Identity{s.Credentials, s.SessionKey, s.Profile}}}
-	for _, other := range s.Others {
-		all = append(all, &identity{Identity: other})
+	for _, who := range s.Identities {
+		all = append(all, &identity{Identity: who})
 	}
 	return all
 }
 
-// bySession is the identity that a session key stands for, nil for none.
-func (s *Server) bySession(keyID string) *identity {
+// byOwnKey is the identity that a key of ours stands for, nil for none, and that key's secret.
+func (s *Server) byOwnKey(keyID string) (who *identity, secret string) {
 	for _, who := range s.identities {
-		if who.SessionKey.Secret != "" && equal(keyID, who.SessionKey.ID) {
-			return who
+		for _, key := range who.Keys {
+			if key.Secret != "" && equal(keyID, key.ID) {
+				return who, key.Secret
+			}
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // byKey is the identity that an access key of AWS's belongs to, and its credentials. The one that had the key last is
@@ -80,12 +81,4 @@ func (s *Server) byKey(ctx context.Context, keyID string) (*identity, aws.Creden
 		names = append(names, who.name())
 	}
 	return nil, aws.Credentials{}, refusal(unrecognizedClient, "access key "+brief(keyID)+" is not the one of "+strings.Join(names, " or ")+"; "+getKey)
-}
-
-// name is for messages.
-func (who *identity) name() string {
-	if who.Profile == "" {
-		return "the default profile"
-	}
-	return "profile " + who.Profile
 }

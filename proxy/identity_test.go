@@ -20,11 +20,11 @@ func withProd(t *testing.T) (*Server, *lines, *fakeAWS) {
 	f := newFakeAWS(t)
 	f.other = prodKey
 	s, log := newServer(t, f)
-	s.Others = []Identity{{
+	s.Identities = append(s.Identities, Identity{
 		Credentials: credentials.StaticCredentialsProvider{Value: prodKey},
-		SessionKey:  Key{ID: "DDBPROXYSESSION0PROD", Secret: "prodsessionsecret"},
+		Keys:        []Key{{ID: "DDBPROXYSESSION0PROD", Secret: "prodsessionsecret"}},
 		Profile:     "prod",
-	}}
+	})
 	return s, log, f
 }
 
@@ -52,17 +52,17 @@ func TestTheCallersKeyDecidesTheProfile(t *testing.T) {
 			kind: invalidSignature, sentence: "another secret key for DDBPROXYSESSION0PROD"},
 		{name: "a session key of nobody", key: "DDBPROXYSESSION00009", secret: "sessionsecret",
 			kind: unrecognizedClient, sentence: "another session"},
-		{name: "a zero session key", server: func(s *Server) { s.Others[0].SessionKey = Key{ID: "DDBPROXYSESSION0PROD"} }, key: "DDBPROXYSESSION0PROD",
+		{name: "a zero session key", server: func(s *Server) { s.Identities[1].Keys = []Key{{ID: "DDBPROXYSESSION0PROD"}} }, key: "DDBPROXYSESSION0PROD",
 			kind: unrecognizedClient, sentence: "another session"},
 		{name: "a key of neither", key: "AKIAOTHER", secret: "x",
 			kind: unrecognizedClient, sentence: "access key AKIAOTHER is not the one of profile dev or profile prod"},
-		{name: "dev expired, prod calls", server: func(s *Server) { s.Credentials = expired }, key: prod, secret: prodKey.SecretAccessKey, token: prodKey.SessionToken, signedBy: prod},
-		{name: "prod expired, dev calls", server: func(s *Server) { s.Others[0].Credentials = expired }, key: dev, secret: profileKey.SecretAccessKey, token: profileKey.SessionToken, signedBy: dev},
-		{name: "prod expired, prod calls", server: func(s *Server) { s.Others[0].Credentials = expired }, key: prod, secret: prodKey.SecretAccessKey, token: prodKey.SessionToken,
+		{name: "dev expired, prod calls", server: func(s *Server) { s.Identities[0].Credentials = expired }, key: prod, secret: prodKey.SecretAccessKey, token: prodKey.SessionToken, signedBy: prod},
+		{name: "prod expired, dev calls", server: func(s *Server) { s.Identities[1].Credentials = expired }, key: dev, secret: profileKey.SecretAccessKey, token: profileKey.SessionToken, signedBy: dev},
+		{name: "prod expired, prod calls", server: func(s *Server) { s.Identities[1].Credentials = expired }, key: prod, secret: prodKey.SecretAccessKey, token: prodKey.SessionToken,
 			kind: credentialsExpired, sentence: "aws sso login --profile prod"},
-		{name: "prod expired, its session key calls", server: func(s *Server) { s.Others[0].Credentials = expired }, key: "DDBPROXYSESSION0PROD", secret: "prodsessionsecret",
+		{name: "prod expired, its session key calls", server: func(s *Server) { s.Identities[1].Credentials = expired }, key: "DDBPROXYSESSION0PROD", secret: "prodsessionsecret",
 			kind: credentialsExpired, sentence: "aws sso login --profile prod"},
-		{name: "prod's provider fails, to a stranger", server: func(s *Server) { s.Others[0].Credentials = failingProvider{errors.New("it printed its secret")} }, key: prod,
+		{name: "prod's provider fails, to a stranger", server: func(s *Server) { s.Identities[1].Credentials = failingProvider{errors.New("it printed its secret")} }, key: prod,
 			kind: credentialsUnavailable, sentence: "there are no AWS credentials from profile prod now"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestAProfileThatFailsIsNotAskedForAnothersCallers(t *testing.T) {
 	t.Parallel()
 	s, _, _ := withProd(t)
 	broken := &countedProvider{}
-	s.Credentials = broken
+	s.Identities[0].Credentials = broken
 	for range 3 {
 		if w := ask(s, by(prodKey.AccessKeyID, prodKey.SecretAccessKey, prodKey.SessionToken, "eu-west-1")(t)); w.Code != http.StatusOK {
 			t.Fatalf("answer = %d %s, want 200", w.Code, w.Body)

@@ -24,13 +24,15 @@ func newServer(t testing.TB, f *fakeAWS) (*Server, *lines) {
 	t.Helper()
 	l := &lines{}
 	s := &Server{
-		Dial:        f.Dial,
-		Credentials: credentials.StaticCredentialsProvider{Value: profileKey},
-		SessionKey:  Key{ID: "DDBPROXYSESSION00001", Secret: "sessionsecret"},
-		Profile:     "dev",
-		Regions:     []string{"eu-west-1"},
-		RootCAs:     f.roots,
-		Logger:      slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Dial: f.Dial,
+		Identities: []Identity{{
+			Credentials: credentials.StaticCredentialsProvider{Value: profileKey},
+			Keys:        []Key{{ID: "DDBPROXYSESSION00001", Secret: "sessionsecret"}},
+			Profile:     "dev",
+		}},
+		Regions: []string{"eu-west-1"},
+		RootCAs: f.roots,
+		Logger:  slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

@@ -124,13 +124,16 @@ func isRPCPath(path string) bool {
 	return ok && found && !strings.Contains(op, "/")
 }
 
-// mayRepeat reports whether a call may be sent again although DynamoDB may have carried it out already: reads, and
-// transactions whose ClientRequestToken lets DynamoDB recognise the second. Writes change what they return when repeated,
+// mayRepeat reports whether a call may be sent again although DynamoDB may have carried it out already: reads (PartiQL's
+// too), and transactions whose ClientRequestToken lets DynamoDB recognise the second. Writes change what they return when repeated,
 // and may overwrite what another client wrote in between.
 func (c call) mayRepeat() bool {
 	switch c.op {
 	case "GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems", "GetResourcePolicy", "GetShardIterator", "GetRecords":
 		return true
+	case "ExecuteStatement":
+		words := strings.Fields(c.field("Statement"))
+		return len(words) > 0 && strings.EqualFold(words[0], "SELECT")
 	case "TransactWriteItems", "ExecuteTransaction":
 		token := c.field("ClientRequestToken")
 		return token != "" && len(token) <= 36

@@ -130,7 +130,11 @@ func TestWhatIsSentAgainAfterABreak(t *testing.T) {
 		{"write", "PutItem", getItem, 1, 500, 1, "after PutItem was sent: the write may or may not have happened"},
 		{"update", "UpdateItem", getItem, 1, 500, 1, "may or may not have happened"},
 		{"batch write", "BatchWriteItem", getItem, 1, 500, 1, "may or may not have happened"},
-		{"PartiQL", "ExecuteStatement", getItem, 1, 500, 1, "may or may not have happened"},
+		{"PartiQL, no statement", "ExecuteStatement", getItem, 1, 500, 1, "may or may not have happened"},
+		{"PartiQL read", "ExecuteStatement", `{"Statement":" select * from \"a\""}`, 1, 200, 2, ""},
+		{"PartiQL write", "ExecuteStatement", `{"Statement":"INSERT INTO \"select\" VALUE {'a': 'SELECT'}"}`, 1, 500, 1, "may or may not have happened"},
+		{"PartiQL, another word", "ExecuteStatement", `{"Statement":"SELECTED x"}`, 1, 500, 1, "may or may not have happened"},
+		{"PartiQL, wrong case of the field", "ExecuteStatement", `{"statement":"SELECT * FROM a"}`, 1, 500, 1, "may or may not have happened"},
 		{"control plane", "CreateTable", getItem, 1, 500, 1, "may or may not have happened"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

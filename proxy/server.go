@@ -17,8 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
+	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
 
@@ -33,16 +32,9 @@ type Server struct {
 	DialEarly func(ctx context.Context, network, addr string) (net.Conn, error)
 	// DialOther opens the connections of CONNECT requests to hosts that are not DynamoDB's; nil refuses them.
 	DialOther func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Credentials are what requests are signed with; the provider is asked for each request and should be a cache.
-	// nil leaves proxy mode only.
-	Credentials aws.CredentialsProvider
-	// SessionKey is the key that callers may sign with besides the profile's own; zero admits only that one.
-	SessionKey Key
-	// Profile is the name of the AWS profile behind Credentials, for messages; empty means the default one.
-	Profile string
-	// Others are further profiles that are served at the same time: the key that a caller signs with decides whose
-	// credentials its requests get. They have their own session keys.
-	Others []Identity
+	// Identities are the AWS profiles that are served at the same time: the key that a caller signs with decides whose
+	// credentials its requests get. None leaves proxy mode only.
+	Identities []Identity
 	// Regions are those served; empty serves all. The first is the default, which callers' regions "localhost" and
 	// "local" stand for and which Warm connects to.
 	Regions []string
@@ -76,9 +68,11 @@ type Server struct {
 	endpoint    endpoint.Endpoint
 	endpointErr error
 	warming     sync.Once
-	tunnels     atomic.Int64    // of proxy mode
-	link        meter           // of CompressAuto
-	unusable    atomic.Bool     // gzip answers are
+	tunnels     atomic.Int64 // of proxy mode
+	link        meter        // of CompressAuto
+	unusable    atomic.Bool  // gzip answers are
+	denied      denials
+	bodies      bodies
 	life        context.Context // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
@@ -128,6 +122,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer resp.Body.Close()
 	e.status, e.awsID = resp.StatusCode, resp.Header.Get("X-Amzn-Requestid")
+	overhear(resp, func(d denial.Denial) {
+		e.denied = &Denied{Time: time.Now(), Op: e.call.op, Path: path(e.call.host), Denial: d}
+		s.denied.add(*e.denied)
+	})
 	if e.bytes, e.err = stream(w, resp); e.err != nil {
 		panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
 	}
@@ -167,7 +165,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r)
+	share := &bodyShare{all: &s.bodies, source: r.Body}
+	defer share.free()
+	body, err := readBody(w, r, share)
 	if err != nil {
 		return nil, err
 	}

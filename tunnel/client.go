@@ -60,6 +60,13 @@ type Client struct {
 	// Logger gets what changes: up, down, why. nil discards.
 	Logger *slog.Logger
 
+	// LookOnly writes nothing on this machine: an unknown host key is refused
+	// without a question, or taken for this once where the configuration accepts it.
+	LookOnly bool
+	// Tracer, where it is set, is told of every step that was made. It is used during
+	// Start only, by one goroutine at a time.
+	Tracer func(Trace)
+
 	keys   *keyring        // shared by the bastions of a Group
 	doubts doubts          // which addresses of a name to try last
 	moved  chan<- struct{} // told of each change, for a Group
@@ -123,7 +130,7 @@ func (c *Client) prepare() {
 // keepFrom keeps the tunnel from now on, which is up by s or down by failure.
 func (c *Client) keepFrom(s *session, failure error) {
 	// From here on a question would reach nobody who expects it.
-	c.Prompter, c.Notice = nil, nil
+	c.Prompter, c.Notice, c.Tracer = nil, nil, nil
 	run, cancel := context.WithCancel(context.Background())
 	c.mu.Lock()
 	c.cancel, c.closed = cancel, run.Done()

@@ -30,13 +30,16 @@ func (c *Client) connect(ctx context.Context, h *host, depth int) (*link, error)
 		return nil, err
 	}
 	if h.ProxyCommand == "" && h.ProxyJump == "" {
-		return c.connectDirect(ctx, h, fresh)
+		return c.connectDirect(ctx, h, fresh, depth)
 	}
+	start := time.Now()
+	c.traced(StepName, h.String(), depth, start, h.HostName+" is looked up on the way")
 	conn, under, err := c.reach(ctx, h, depth)
 	if err != nil {
 		return nil, err
 	}
-	client, err := c.login(ctx, h, conn, fresh)
+	c.traced(StepReached, h.String(), depth, start, h.way())
+	client, err := c.login(ctx, h, conn, fresh, depth)
 	if err != nil {
 		conn.Close()
 		if under != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,20 +20,23 @@ const stagger = 500 * time.Millisecond
 // fleet. An address that takes the connection and then has no ssh server that
 // speaks is passed over for the next; once a server has shown its key, what
 // goes wrong is the answer.
-func (c *Client) connectDirect(ctx context.Context, h *host, fresh *freshKey) (*link, error) {
+func (c *Client) connectDirect(ctx context.Context, h *host, fresh *freshKey, depth int) (*link, error) {
 	d, err := h.dialer()
 	if err != nil {
 		return nil, &Error{Kind: KindConfig, Host: h.String(), Err: err, Hint: "see BindAddress and BindInterface in ~/.ssh/config"}
 	}
+	start := time.Now()
 	addrs, err := h.addresses(ctx, d)
 	if err != nil {
 		return nil, unreachable(ctx, h, err)
 	}
+	c.traced(StepName, h.String(), depth, start, strings.Join(addrs, ", "))
 	h.Fleet = len(addrs) > 1
 	doubt := func(addr string) { c.doubts.add(h.addr(), addr) }
 	left := c.doubts.order(h.addr(), addrs)
 	var before error // of a login
 	for {
+		start := time.Now()
 		conn, addr, err := dialAny(ctx, d.DialContext, left, h.timeout(), doubt)
 		switch {
 		case err != nil && before != nil && ctx.Err() == nil:
@@ -40,8 +44,9 @@ func (c *Client) connectDirect(ctx context.Context, h *host, fresh *freshKey) (*
 		case err != nil:
 			return nil, unreachable(ctx, h, err)
 		}
+		c.traced(StepReached, h.String(), depth, start, addr)
 		watched := watch(conn)
-		client, err := c.login(ctx, h, watched, fresh)
+		client, err := c.login(ctx, h, watched, fresh, depth)
 		if err == nil {
 			c.doubts.remove(h.addr(), addr)
 			return &link{Client: client, host: h, conn: watched, doubt: func() { doubt(addr) }}, nil

@@ -65,6 +65,17 @@ func (h *host) addr() string { return net.JoinHostPort(h.HostName, h.Port) }
 // String is the server as errors name it.
 func (h *host) String() string { return h.User + "@" + h.addr() }
 
+// way is how the server is reached, for people.
+func (h *host) way() string {
+	switch {
+	case h.ProxyCommand != "":
+		return h.String() + " by its ProxyCommand"
+	case h.ProxyJump != "":
+		return h.String() + " through " + h.ProxyJump
+	}
+	return h.String()
+}
+
 // timeout is how long the server may stay silent until login is through.
 func (h *host) timeout() time.Duration {
 	if h.ConnectTimeout > 0 {

@@ -23,6 +23,9 @@ type hostKeys struct {
 	revoked revokedKeys
 	seen    bool   // a key was shown and accepted
 	refusal *Error // why the key was refused
+
+	lookOnly bool                // nothing is asked about a key, or remembered
+	accepted func(detail string) // told of a key that was accepted; nil: nobody
 }
 
 func newHostKeys(h *host, ask asker) (*hostKeys, error) {
@@ -110,6 +113,9 @@ func (k *hostKeys) check(_ string, remote net.Addr, key ssh.PublicKey) error {
 	if err := k.checkAddress(remote, key); err != nil {
 		return err
 	}
+	if !k.seen && k.accepted != nil { // it is shown again when keys are exchanged anew
+		k.accepted(describe(key))
+	}
 	k.seen = true
 	return nil
 }
@@ -161,8 +167,8 @@ func (k *hostKeys) unknown(key ssh.PublicKey) error {
 	case "yes":
 		return k.refuse(unknown, fmt.Sprintf("StrictHostKeyChecking is yes: add the key to %s after checking it with the host's owner", where))
 	}
-	if k.ask == nil {
-		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and start ddbproxy connect once on a terminal, or add it to %s", where))
+	if k.ask == nil || k.lookOnly {
+		return k.refuse(unknown, fmt.Sprintf("check it with the host's owner and start ddbproxy connect once on a terminal (without --background), or add it to %s", where))
 	}
 	question := fmt.Sprintf("The host %s shows a key that is not known yet:\n  %s\nConnect, and remember it in %s (yes/no/[fingerprint])? ",
 		k.host, describe(key), where)
@@ -182,7 +188,7 @@ func (k *hostKeys) unknown(key ssh.PublicKey) error {
 
 // remember appends the key to the user's first known_hosts file.
 func (k *hostKeys) remember(key ssh.PublicKey) error {
-	if len(k.host.UserKnownHosts) == 0 {
+	if len(k.host.UserKnownHosts) == 0 || k.lookOnly {
 		return nil
 	}
 	file := k.host.UserKnownHosts[0]

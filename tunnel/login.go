@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // login runs ssh's handshake. A server that stays silent is given up; a
 // question to the user stops that clock.
-func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *freshKey) (*ssh.Client, error) {
+func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *freshKey, depth int) (*ssh.Client, error) {
 	// Open questions are counted, so that a person who thinks is not taken for
 	// a silent server.
 	var asking atomic.Int32
@@ -33,6 +34,12 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *f
 	keys, err := newHostKeys(h, ask)
 	if err != nil {
 		return nil, err
+	}
+	start := time.Now()
+	keys.lookOnly = c.LookOnly
+	keys.accepted = func(detail string) {
+		c.traced(StepHostKey, h.String(), depth, start, detail)
+		start = time.Now()
 	}
 	offered := new(offer)
 	if slices.Contains(h.Methods, "publickey") {
@@ -69,6 +76,7 @@ func (c *Client) login(ctx context.Context, h *host, conn *watchedConn, fresh *f
 	}
 	sc, chans, reqs, err := ssh.NewClientConn(conn, h.addr(), config)
 	if err == nil {
+		c.traced(StepLogin, h.String(), depth, start, "as "+h.User)
 		return ssh.NewClient(sc, chans, overheard(reqs, conn.spoke)), nil
 	}
 	switch {

@@ -48,13 +48,16 @@ func (p *Pool) Start(ctx context.Context) error {
 	run, cancel := context.WithCancel(context.Background())
 	p.cancel, p.closed = cancel, run.Done()
 	p.changed, p.news = make(chan struct{}), make(chan struct{}, 1)
-	p.chosen = make(map[string]*member)
 	keys, interview := new(keyring), newInterview(p.Bastions)
+	var members []*member
 	for _, c := range p.Bastions {
 		c.keys, c.moved, c.spread = keys, p.news, p.Moved
 		c.prepare()
-		p.members = append(p.members, &member{Client: c})
+		members = append(members, &member{Client: c})
 	}
+	p.mu.Lock() // Status may be asked for already
+	p.members, p.chosen = members, make(map[string]*member)
+	p.mu.Unlock()
 	// The others go on logging in when the first is up, without ctx.
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
@@ -103,7 +106,7 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// Status tells how each bastion is, in their order.
+// Status tells how each bastion is, in their order; before Start there is none.
 func (p *Pool) Status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()

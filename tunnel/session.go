@@ -40,17 +40,20 @@ type session struct {
 
 // open connects to the destination and starts the carrier.
 func (c *Client) open(ctx context.Context) (*session, error) {
+	start := time.Now()
 	if c.SSHCommand != "" {
 		r, err := c.openByCommand(ctx)
 		if err != nil {
 			return nil, err
 		}
+		c.traced(StepCarrier, c.Destination, 0, start, "by the ssh command")
 		return begin(&session{server: c.Destination, relay: r, stripes: c.newStripes(r, nil), carrier: CarrierRelay}), nil
 	}
 	h, err := c.lookup().resolve(ctx, c.Destination)
 	if err != nil {
 		return nil, err
 	}
+	c.traced(StepConfig, h.String(), 0, start, h.way())
 	l, err := c.connect(ctx, h, 0)
 	if err != nil {
 		return nil, err
@@ -65,6 +68,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 
 // load starts the carrier on a connection.
 func (c *Client) load(ctx context.Context, l *link) (*session, error) {
+	start := time.Now()
 	s := &session{server: l.host.String(), link: l, carrier: CarrierForward}
 	if c.Carrier != CarrierForward {
 		r, err := c.startRelay(ctx, sshShell{l})
@@ -83,6 +87,7 @@ func (c *Client) load(ctx context.Context, l *link) (*session, error) {
 			c.log().Info("no relay there: using ssh's own forwarding", "reason", s.reason)
 		}
 	}
+	c.traced(StepCarrier, s.server, 0, start, string(s.carrier))
 	return begin(s), nil
 }
 

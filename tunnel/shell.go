@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -74,14 +75,20 @@ func (s sshShell) start(command string) (remote, error) {
 	return p, nil
 }
 
+// ErrNoSession tells that the server opens no channel for a program now.
+var ErrNoSession = errors.New("the bastion opens no session (MaxSessions in its sshd_config)")
+
 // openSession opens a channel for a program. With MaxSessions 1 sshd refuses it
 // until it has cleaned up after the one before, which takes it a moment.
 func (l *link) openSession() (ssh.Channel, <-chan *ssh.Request, error) {
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		ch, reqs, err := l.OpenChannel("session", nil)
 		var refused *ssh.OpenChannelError
-		if err == nil || !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed || pause > 500*time.Millisecond {
+		switch {
+		case err == nil || !errors.As(err, &refused) || refused.Reason != ssh.ConnectionFailed:
 			return ch, reqs, err
+		case pause > 500*time.Millisecond:
+			return nil, nil, fmt.Errorf("%w: %w", ErrNoSession, err)
 		}
 		select {
 		case <-time.After(pause):

@@ -22,6 +22,7 @@ const (
 // startRelay runs the relay that is on the bastion's PATH or was uploaded
 // before, and uploads one where there is none.
 func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error) {
+	start := time.Now()
 	onPath, uploaded, posix := true, false, shOnPath
 	var unheard error // of the first attempt, where PATH had no sh
 	for {
@@ -72,6 +73,7 @@ func (c *Client) startRelay(ctx context.Context, sh shell) (*runningRelay, error
 			return nil, e
 		}
 		uploaded = true
+		c.traced(StepUpload, sh.String(), 0, start, "uploaded just now")
 	}
 }
 
@@ -127,7 +129,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
 	far, err := sh.start(command)
-	if errors.Is(err, errNoPrograms) {
+	if errors.Is(err, errNoPrograms) || errors.Is(err, ErrNoSession) {
 		return nil, &Error{Kind: KindRelay, Host: sh.String(), Err: err, Hint: "use --carrier forward, or an account that may run ddbproxy-relay"}
 	}
 	if err != nil {

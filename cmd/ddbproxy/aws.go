@@ -4,21 +4,20 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/smithy-go/logging"
+	"golang.org/x/net/http/httpproxy"
 
 	"github.com/ddbproxy/ddbproxy/proxy"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
@@ -44,10 +43,11 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	// Our own calls (STS, SSO, EC2) must not come back to us by way of the settings
 	// that send the user's tools here.
 	os.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
+	proxyOf := httpproxy.FromEnvironment().ProxyFunc() // of now: net/http keeps what it was asked for first
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.Proxy = func(r *http.Request) (*url.URL, error) {
-			u, err := http.ProxyFromEnvironment(r)
-			if u != nil && o.isOurs(u.Host) {
+			u, err := proxyOf(r.URL)
+			if u != nil && (o.isOurs(u.Host) || isLinkLocal(r.URL.Hostname())) {
 				return nil, err
 			}
 			return u, err
@@ -58,8 +58,7 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	})
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		// A laptop has no instance metadata, and waiting for it costs seconds.
-		config.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		config.WithLogger(logging.Nop{}), // it would write to standard error
 		config.WithCredentialsCacheOptions(func(c *aws.CredentialsCacheOptions) {
 			c.ExpiryWindow, c.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
 		}),
@@ -67,15 +66,7 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 			if a.Duration == 0 {
 				a.Duration = time.Hour // as the AWS CLI; the SDK's own is 15 minutes
 			}
-			a.TokenProvider = func() (string, error) {
-				// Later a question would reach nobody who expects it, and any
-				// program on this machine could raise it.
-				if prompter == nil || o.up.Load() {
-					return "", errors.New("an MFA code is needed; restart ddbproxy connect on a terminal")
-				}
-				code, err := prompter.Ask(ctx, "MFA code for "+aws.ToString(a.SerialNumber)+": ", false)
-				return strings.TrimSpace(code), err
-			}
+			a.TokenProvider = func() (string, error) { return o.askForMFA(ctx, prompter, aws.ToString(a.SerialNumber)) }
 		}),
 	}
 	for i, profile := range o.profileNames() {
@@ -83,10 +74,20 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 		if err != nil {
 			return nil, err
 		}
-		if cfg.Credentials = (explained{cfg.Credentials}); i == 0 {
+		if cfg.Credentials = (explained{cfg.Credentials, o}); i == 0 {
 			s.config = cfg
 		}
-		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, SessionKey: proxy.NewKey(), Profile: profile})
+		if profile == "" {
+			profile = profileIn(cfg)
+		}
+		s.identities = append(s.identities, proxy.Identity{Credentials: cfg.Credentials, Keys: []proxy.Key{proxy.NewKey()}, Profile: profile})
+	}
+	if o.callers != "" {
+		key, err := callerKey(ctx, o.callers)
+		if err != nil {
+			return nil, err
+		}
+		s.identities[0].Keys = append(s.identities[0].Keys, key)
 	}
 	s.regions, err = pickRegions(o, s.config.Region)
 	return s, err
@@ -114,6 +115,33 @@ func loadProfile(ctx context.Context, profile string, options []func(*config.Loa
 		return cfg, usageError("fix ~/.aws/config", "AWS configuration: %v", err)
 	}
 	return cfg, refuseOwnProfile(cfg, profile)
+}
+
+// profileIn is the profile that AWS's settings name, "" for the default one or
+// none: keys in the environment come before it.
+func profileIn(cfg aws.Config) string {
+	name := ""
+	for _, source := range cfg.ConfigSources {
+		switch source := source.(type) {
+		case config.EnvConfig:
+			if source.Credentials.HasKeys() {
+				return ""
+			}
+		case config.SharedConfig:
+			name = source.Profile
+		}
+	}
+	if name == config.DefaultSharedConfigProfile {
+		return ""
+	}
+	return name
+}
+
+// isLinkLocal reports whether a host is where a machine's own metadata are, which
+// no proxy has.
+func isLinkLocal(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLinkLocalUnicast()
 }
 
 // ownProcess is the credential_process of a profile that ddbproxy configure
@@ -156,11 +184,18 @@ func pickRegions(o *connectOptions, configured string) ([]string, error) {
 		return nil, usageError("give --region eu-west-1 (the bastion's), or set AWS_REGION, or region in the profile", "no region")
 	}
 	for _, r := range regions {
-		if _, err := endpoint.Host(endpoint.DynamoDB, r, false, false); err != nil {
-			return nil, usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", r)
+		if err := checkRegion(r); err != nil {
+			return nil, err
 		}
 	}
 	return regions, nil
+}
+
+func checkRegion(region string) error {
+	if _, err := endpoint.Host(endpoint.DynamoDB, region, false, false); err != nil {
+		return usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", region)
+	}
+	return nil
 }
 
 // loadRoots reads a PEM file of certificate authorities. The file replaces the
@@ -182,33 +217,4 @@ func loadRoots(flag string) (*x509.CertPool, string, error) {
 		return nil, "", usageError("it should hold lines like -----BEGIN CERTIFICATE-----", "CA bundle %s has no certificate", name)
 	}
 	return roots, name, nil
-}
-
-// explained words the provider's errors for a laptop.
-type explained struct{ aws.CredentialsProvider }
-
-func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	creds, err := p.CredentialsProvider.Retrieve(ctx)
-	var process *processcreds.ProviderError
-	switch {
-	case err == nil && strings.HasPrefix(creds.AccessKeyID, proxy.SessionKeyPrefix):
-		// The shell did eval "$(ddbproxy env)" for another session.
-		return aws.Credentials{}, errors.New("AWS_ACCESS_KEY_ID is the key of a ddbproxy session, which AWS does not know; unset it, or start ddbproxy in another shell")
-	case errors.As(err, &process):
-		// The SDK's text has all that the process printed, keys included.
-		return creds, errors.New("the credential_process of the profile failed, or printed something that is not its JSON; run it by hand to see")
-	case err != nil && strings.Contains(err.Error(), "EC2 IMDS"):
-		// Where the SDK's search ends is no place for a laptop.
-		return creds, errors.New("none found in the environment, ~/.aws/credentials or ~/.aws/config; run aws configure, or name a profile with --profile")
-	}
-	return creds, err
-}
-
-// whose describes credentials by the parts that are no secret.
-func whose(c aws.Credentials) string {
-	text := c.AccessKeyID
-	if c.CanExpire {
-		text += fmt.Sprintf(", valid until %s", c.Expires.Local().Format("15:04"))
-	}
-	return text
 }

@@ -10,12 +10,45 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
+
+// inBackground gives the session that o asks for: the one that runs already, or
+// a new one.
+func (o *connectOptions) inBackground(ctx context.Context, c *console) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	w, err := wanted(ctx, o.profileNames()[0])
+	if err != nil {
+		return err
+	}
+	if len(o.listen) == 0 {
+		o.listen = []string{defaultPort}
+	}
+	already := func() (bool, error) {
+		s, err := o.find(ctx, w)
+		if s == nil || err != nil {
+			return false, err
+		}
+		c.tell("%s", s.URL)
+		c.say("ddbproxy: this session was there already; ddbproxy disconnect ends it")
+		return true, nil
+	}
+	if found, err := already(); found || err != nil {
+		return err
+	}
+	return startInBackground(ctx, c, already)
+}
+
+// lookTwice is how long a session may have its port before it can be asked.
+const lookTwice = time.Second
 
 // startInBackground runs this command line once more, apart from the terminal,
 // and returns when that has a session. What it says goes to a file, which is
-// shown up to then; it can ask nothing.
-func startInBackground(ctx context.Context, c *console) error {
+// shown up to then; it can ask nothing. Where its port is taken, already tells
+// whether by another that was begun at the same time.
+func startInBackground(ctx context.Context, c *console, already func() (bool, error)) error {
 	program, err := ownPath()
 	if err != nil {
 		return err
@@ -53,9 +86,15 @@ func startInBackground(ctx context.Context, c *console) error {
 	}
 	if len(url) == 0 {
 		err := child.Wait()
-		c.print(string(said))
 		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		ended := errors.As(err, &exit)
+		for start := time.Now(); ended && exit.ExitCode() == exitPort && time.Since(start) < lookTwice; time.Sleep(lookAgain) {
+			if found, err := already(); found || err != nil {
+				return err
+			}
+		}
+		c.print(string(said))
+		if ended {
 			return &exitError{code: exit.ExitCode()}
 		}
 		return err
@@ -63,9 +102,11 @@ func startInBackground(ctx context.Context, c *console) error {
 	c.tell("%s", bytes.TrimSpace(url))
 	c.print(string(said))
 	info := sessionInfo{URL: strings.TrimSpace(string(url))}
-	if err := os.Rename(log.Name(), logFile(dirs[0], info.port())); err != nil { // Windows holds on to a file that is open
+	name := logFile(dirs[0], info.port())
+	if err := os.Rename(log.Name(), name); err != nil { // Windows holds on to a file that is open
 		c.say("ddbproxy: ddbproxy logs will not find what it says: %v", err)
 	}
+	_ = os.Remove(oldLog(name)) // of another session, if there is one
 	return nil
 }
 

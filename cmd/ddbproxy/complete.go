@@ -39,6 +39,7 @@ var completed = map[string]cobra.CompletionFunc{
 	"vpce":             cobra.NoFileCompletions,
 	"prefixes":         cobra.NoFileCompletions,
 	"group":            cobra.NoFileCompletions,
+	"table":            cobra.NoFileCompletions,
 }
 
 // addCompletions tells each command below a command how its values are completed.
@@ -52,7 +53,7 @@ func addCompletions(above *cobra.Command) {
 			}
 		}
 		switch cmd.Name() {
-		case "connect", "exec", "install", "uninstall":
+		case "connect", "doctor", "exec", "install", "uninstall":
 			cmd.ValidArgsFunction = completeHosts
 		case "show":
 			cmd.ValidArgsFunction = completeTargets

@@ -14,6 +14,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/ddbproxy/ddbproxy/tunnel"
 )
 
 // originKey is the annotation of a flag that was not given and has a value: where
@@ -76,6 +78,42 @@ func fromFile(c *console, cmd *cobra.Command, args []string) ([]string, error) {
 	return bastions, nil
 }
 
+// bastionsOf are the bastions of the target of a name, or that name as a host.
+func (f *configFile) bastionsOf(name string) []string {
+	target, ok := f.targets[name]
+	if !ok {
+		return []string{name}
+	}
+	bastions, _ := texts(target[bastionsKey]) // checked
+	if instance, ok := target["instance-connect"].(string); ok && len(bastions) == 0 {
+		bastions = []string{instance[strings.LastIndex(instance, "@")+1:]}
+	}
+	if len(bastions) == 0 {
+		bastions = []string{name} // the target gives a host its settings
+	}
+	return bastions
+}
+
+// orTarget adds to the error of a host that is not there which target was
+// probably meant: a target that is mistyped is taken for a host.
+func orTarget(cmd *cobra.Command, args []string, err error) error {
+	var unreachable *tunnel.Error
+	if len(args) != 1 || !errors.As(err, &unreachable) || unreachable.Kind != tunnel.KindUnreachable {
+		return err
+	}
+	named, _ := cmd.Flags().GetString("config")
+	f, ferr := readConfig(named)
+	if ferr != nil {
+		return err
+	}
+	near := nearest(args[0], slices.Sorted(maps.Keys(f.targets)))
+	if near == "" {
+		return err
+	}
+	code, _ := describe(err)
+	return &exitError{code, err, "did you mean the target " + near + " of " + f.name + "?"}
+}
+
 // readConfig reads and checks a file; "" is the usual one, which need not be
 // there.
 func readConfig(name string) (*configFile, error) {
@@ -93,7 +131,10 @@ func readConfig(name string) (*configFile, error) {
 	case err != nil:
 		return nil, usageError("give --config (or DDBPROXY_CONFIG) a file that can be read", "configuration: %v", err)
 	}
-	if err := f.parse(text); err != nil {
+	if info, err := os.Stat(f.name); err != nil || othersWrite(info) { // it names commands to run
+		return nil, usageError("chmod go-w, or chown it", "%s: others can change it", f.name)
+	}
+	if err := f.parse(bytes.TrimPrefix(text, []byte("\ufeff"))); err != nil { // an editor of Windows has a mark in front
 		return nil, err
 	}
 	return f, f.check()

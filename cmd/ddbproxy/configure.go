@@ -9,17 +9,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
-
-	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
 
 const isWindows = runtime.GOOS == "windows"
 
 func newConfigure(c *console) *cobra.Command {
-	var region, port string
+	var region, port, of string
 	var undo bool
 	cmd := &cobra.Command{
 		Use:   "configure [PROFILE]",
@@ -32,6 +31,7 @@ takes it out again.
 The profile has a region, ddbproxy credentials as its credential_process, and a
 services section with the endpoint http://localhost:8000. Region and port are
 those of the running session, or given here; once more with others changes them.
+Of a session with several profiles --profile says whose requests these are.
 
 AWS CLI from 2.13 and 1.29, boto3 from 1.28, and the SDKs for JavaScript 3 and
 Go 2 know services sections. Older ones, Debian 12's AWS CLI 2.9 among them,
@@ -44,7 +44,8 @@ the session's key. Do not start ddbproxy connect with it.`,
   aws --profile ddbproxy dynamodb list-tables
 
   ddbproxy configure staging --region eu-west-1 --local-port 8001
-  ddbproxy configure staging --undo`,
+  ddbproxy configure staging --undo
+  ddbproxy configure via-prod --profile prod`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError("ddbproxy configure NAME", "configure takes one profile, and got %d", len(args))
@@ -66,12 +67,13 @@ the session's key. Do not start ddbproxy connect with it.`,
 				}
 				return unconfigure(c, file, name)
 			}
-			return configure(cmd.Context(), c, file, awsProfile{name: name, region: region}, port)
+			return configure(cmd.Context(), c, file, awsProfile{name: name, region: region, of: firstOf(of)}, port)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&region, "region", "", "AWS `region` of the profile (default: the running session's, else AWS_REGION)")
 	f.StringVar(&port, "local-port", "", "the session's local `port` (default: that of the running session, else 8000)")
+	profileFlag(f, &of)
 	f.BoolVar(&undo, "undo", false, "take the profile out again")
 	return cmd
 }
@@ -90,6 +92,14 @@ func configure(ctx context.Context, c *console, file string, profile awsProfile,
 	if hasSection(static, profile.name) {
 		return usageError("give another name: ddbproxy configure NAME", "%s has a profile %s, whose keys would be used instead", credentials, profile.name)
 	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	unlock, err := lockDir(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	old, err := readOrNone(file)
 	if err != nil {
 		return err
@@ -136,6 +146,8 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	}
 	if err != nil {
 		session = sessionInfo{URL: "http://localhost:" + port}
+	} else if _, err := session.as(p.of); err != nil {
+		return err
 	}
 	p.url = session.plainURL() // the profile would need ca_bundle for https
 	for _, region := range []string{session.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")} {
@@ -146,19 +158,22 @@ func (p *awsProfile) complete(ctx context.Context, port string) error {
 	if p.region == "" {
 		return usageError("give --region eu-west-1 (the bastion's), or do it while ddbproxy connect runs", "no region")
 	}
-	if _, err := endpoint.Host(endpoint.DynamoDB, p.region, false, false); err != nil {
-		return usageError("give --region the bastion's region, such as eu-west-1", "%q is not an AWS region that has DynamoDB", p.region)
+	if err := checkRegion(p.region); err != nil {
+		return err
 	}
 	program, err := ownPath()
 	if err != nil {
 		return err
 	}
-	p.process, err = processCommand(program, session.port())
+	p.process, err = processCommand(program, session.port(), p.of)
 	return err
 }
 
 // unconfigure takes the profile out of file.
 func unconfigure(c *console, file, name string) error {
+	if unlock, err := lockDir(filepath.Dir(file)); err == nil { // else there is no file
+		defer unlock()
+	}
 	old, err := readOrNone(file)
 	if err != nil {
 		return err
@@ -188,16 +203,26 @@ func blockError(file, name string, err error) error {
 // awsConfigFile is the configuration file of AWS tools.
 func awsConfigFile() string {
 	if name := os.Getenv("AWS_CONFIG_FILE"); name != "" {
-		return name
+		return inHome(name)
 	}
 	return config.DefaultSharedConfigFilename()
 }
 
 func awsCredentialsFile() string {
 	if name := os.Getenv("AWS_SHARED_CREDENTIALS_FILE"); name != "" {
-		return name
+		return inHome(name)
 	}
 	return config.DefaultSharedCredentialsFilename()
+}
+
+// inHome reads a "~/" that no shell has read, as the AWS CLI does.
+func inHome(name string) string {
+	rest, ok := strings.CutPrefix(name, "~/")
+	home, err := os.UserHomeDir()
+	if !ok || err != nil {
+		return name
+	}
+	return filepath.Join(home, rest)
 }
 
 // ownPath is where this program lies, by the name that an upgrade keeps: a link

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,6 +29,7 @@ type connectOptions struct {
 	tls          bool
 	regions      []string
 	profiles     []string // the first is the default
+	callers      string   // profile whose key callers may have too
 	endpoint     string
 	identities   []string
 	sshConfig    string
@@ -41,9 +43,12 @@ type connectOptions struct {
 
 	program  func(goos, goarch string) *tunnel.Program // the demo has none to upload
 	ours     []net.Listener
+	ports    []string    // of other sessions of this user, which no call of our own may go through
 	detached bool        // startInBackground began us
 	end      func()      // another command ends the session; nil: none can
-	up       atomic.Bool // the session is up: nobody is asked any more
+	stays    bool        // a person has the terminal before them as long as the session lasts
+	up       atomic.Bool // the session is up
+	asking   atomic.Bool // for an MFA code
 }
 
 func newConnect(c *console) *cobra.Command {
@@ -65,6 +70,10 @@ signature pass through untouched.
 Several profiles are served at the same time: a request is signed with that of
 the key it came with. ddbproxy env --profile prod gives the key of one of them.
 
+A GUI that keeps a key of its own, or makes one up, signs with that: put it into
+a profile in ~/.aws/credentials, and give --caller-profile. The key opens
+nothing but this port; a secret that others know, or guess, opens that to them.
+
 Several HOSTs are kept connected at the same time: the nearest that is well is
 used, the first among equals, and another takes over when it fails.
 
@@ -78,8 +87,9 @@ ProxyCommand included. It takes ec2-instance-connect:SendSSHPublicKey, and
 ec2:DescribeInstances to find the address.
 
 With --tls the port serves https too, for tools that insist on it, by a
-certificate for localhost, 127.0.0.1 and ::1. Its authority is made once for
-this user and can vouch for nothing else; it is put into no trust store.
+certificate for localhost, 127.0.0.1 and ::1, and for names of --listen-name and
+addresses that are listened on. Its authority is made once for this user and
+these names, and can vouch for nothing else; it is put into no trust store.
 ddbproxy env and exec set AWS_CA_BUNDLE to a file with it and the authorities
 trusted before.
 
@@ -103,17 +113,17 @@ also name TARGETs: a bastion or several with their settings. See ddbproxy config
   ddbproxy connect bastion -v`,
 		Args: cobra.ArbitraryArgs, // o.target looks at them
 		RunE: func(cmd *cobra.Command, args []string) error {
-			args, err := fromFile(c, cmd, args)
+			bastions, err := fromFile(c, cmd, args)
 			if err != nil {
 				return err
 			}
-			if err := o.target(args); err != nil {
+			if err := o.target(bastions); err != nil {
 				return err
 			}
 			if background && !o.detached {
-				return startInBackground(cmd.Context(), c)
+				return o.inBackground(cmd.Context(), c)
 			}
-			return connect(cmd.Context(), c, o)
+			return orTarget(cmd, args, connect(cmd.Context(), c, o))
 		},
 	}
 	cmd.DisableFlagsInUseLine = true // it would be too long
@@ -129,11 +139,21 @@ const configUsage = "configuration `file` (default: the one that ddbproxy config
 
 // flags are those of every command that opens a session.
 func (o *connectOptions) flags(f *pflag.FlagSet) {
+	o.wayFlags(f)
+	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
+	f.StringVar(&o.callers, "caller-profile", "", "AWS `profile` whose access key callers may sign with too; it need not be AWS's: for tools that keep a key of their own")
+	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
+	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
+	f.DurationVar(&o.hold, "hold", defaultHold, "how long a request waits for a tunnel that is down")
+}
+
+const defaultHold = 20 * time.Second
+
+// wayFlags say by what way, and with what, a session would come to AWS.
+func (o *connectOptions) wayFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", configUsage)
 	f.StringSliceVar(&o.listen, "listen", nil, "local `address`es, loopback only (default 127.0.0.1:8000 and [::1]:8000)")
-	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, and what they read and write crosses that network in the clear")
-	f.StringSliceVar(&o.listenNames, "listen-name", nil, "further `name`s in endpoint URLs of callers, such as host.docker.internal (default: localhost and the addresses)")
-	f.BoolVar(&o.tls, "tls", false, "serve https on the same port too, with a certificate authority of this user's; ddbproxy env and exec set AWS_CA_BUNDLE")
+	f.BoolVar(&o.anywhere, "listen-anywhere", false, "let --listen have addresses that other machines reach, such as 0.0.0.0:8000; callers sign as ever, but what they read and write crosses that network in the clear (but for --tls), and who can listen there could send a request once more for 5 minutes")
 	f.StringSliceVar(&o.regions, "region", nil, "AWS `region`s to serve, the first is the default (default: the profile's)")
 	f.StringSliceVar(&o.profiles, "profile", nil, "AWS `profile`s to sign with, each for callers with its key; the first is the default (default: AWS_PROFILE, else default)")
 	f.StringVar(&o.endpoint, "endpoint", "", "DynamoDB endpoint `name`, such as an interface endpoint's (default: the region's; its FIPS or dual-stack one as AWS's settings ask)")
@@ -144,8 +164,6 @@ func (o *connectOptions) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.knownHosts, "known-hosts", nil, "known_hosts `file` instead of ssh's")
 	f.StringVar(&o.caBundle, "ca-bundle", "", "PEM `file` of certificate authorities for AWS (default: AWS_CA_BUNDLE, else the system's)")
 	f.StringVar(&o.carrier, "carrier", "auto", "how connections travel: auto, relay or forward")
-	f.StringVar(&o.compress, "compress", "auto", "ask AWS for compressed answers in the caller's place: auto (while large ones arrive slowly), on or off")
-	f.DurationVar(&o.hold, "hold", 20*time.Second, "how long a request waits for a tunnel that is down")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each request, and what the tunnel does")
 }
 
@@ -156,6 +174,11 @@ func (o *connectOptions) check() error {
 	}
 	if !slices.Contains([]proxy.Compression{proxy.CompressAuto, proxy.CompressOn, proxy.CompressOff}, proxy.Compression(o.compress)) {
 		return usageError("auto compresses while large answers arrive slowly", "--compress %s: not auto, on or off", o.compress)
+	}
+	for _, r := range o.regions {
+		if err := checkRegion(r); err != nil {
+			return err
+		}
 	}
 	if err := o.checkSSHCommand(); err != nil {
 		return err
@@ -207,6 +230,8 @@ var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]$`)
 func (o *connectOptions) several(args []string) error {
 	for i, a := range args {
 		switch {
+		case strings.HasPrefix(a, "-"), strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+			return usageError("ddbproxy connect dev@bastion.example.com", "%q is not a bastion", a)
 		case strings.Trim(a, "0123456789") == "":
 			return usageError("the local port is --listen "+a+"; the bastion's is HOST:PORT", "%q is not a bastion", a)
 		case regionName.MatchString(a):
@@ -219,7 +244,8 @@ func (o *connectOptions) several(args []string) error {
 	return nil
 }
 
-// isOurs reports whether host:port is one of our own listeners.
+// isOurs reports whether host:port is one of our own listeners, or another
+// session's.
 func (o *connectOptions) isOurs(hostport string) bool {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -229,7 +255,7 @@ func (o *connectOptions) isOurs(hostport string) bool {
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return false
 	}
-	return slices.ContainsFunc(o.ours, func(l net.Listener) bool {
+	return slices.Contains(o.ports, port) || slices.ContainsFunc(o.ours, func(l net.Listener) bool {
 		_, p, _ := net.SplitHostPort(l.Addr().String())
 		return p == port
 	})
@@ -241,7 +267,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
+	return slog.New(newSeldom(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -249,7 +275,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 			}
 			return a
 		},
-	}))
+	})))
 }
 
 // lockedWriter keeps log lines out of questions.
@@ -294,11 +320,11 @@ func greet(c *console, s *session, detached bool) {
 		c.say("ddbproxy: signing as %s", s.identity)
 		c.say("\nTry, here in another shell:\n\n  aws dynamodb list-tables --endpoint-url %s", s.info().plainURL())
 	}
-	if s.control != nil {
+	if s.control != nil && s.identity != "" {
 		c.say("\nwith this first where the access key is another than that (SSO, roles):\n\n  %s", takeEnv(s.envCommand()))
 	}
 	if s.ca != nil {
-		c.say("\nhttps needs clients that trust %s: ddbproxy env sets AWS_CA_BUNDLE,\nNODE_EXTRA_CA_CERTS or curl --cacert can name the file. It is in no trust store; to\nput it there yourself:\n\n  %s", s.ca.file, trustCommand(s.ca.file))
+		c.say("\nhttps needs clients that trust %s: ddbproxy env sets AWS_CA_BUNDLE\nand NODE_EXTRA_CA_CERTS, curl --cacert can name the file. It is in no trust store; to\nput it there yourself:\n\n  %s", s.ca.file, trustCommand(s.ca.file))
 	}
 	if !detached {
 		c.say("\nCtrl-C ends it.")
@@ -308,6 +334,7 @@ func greet(c *console, s *session, detached bool) {
 	if out, ok := c.out.(io.Closer); ok {
 		out.Close() // all is said that startInBackground waits for
 	}
+	c.bound(s.info().port())
 }
 
 // envCommand prints this session's settings, in any shell of this user.

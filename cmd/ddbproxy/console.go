@@ -44,6 +44,17 @@ func (c *console) print(text string) {
 	io.WriteString(c.err, text)
 }
 
+// bound keeps what is said from now on from growing without end, where it goes
+// to the log of the session in the background on a port.
+func (c *console) bound(port string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dirs, err := runtimeDirs()
+	if file, ok := c.err.(*os.File); ok && err == nil {
+		c.err = &boundedLog{file: file, name: logFile(dirs[0], port), limit: logLimit}
+	}
+}
+
 // interactive reports whether err is a terminal.
 func (c *console) interactive() bool {
 	f, ok := c.err.(*os.File)

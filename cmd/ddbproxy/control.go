@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,62 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
-
-// sessionInfo is what a running session tells other ddbproxy commands of the
-// same user. The key is worth nothing beyond this machine's loopback.
-type sessionInfo struct {
-	URL      string `json:"url"`
-	Region   string `json:"region"`
-	Endpoint string `json:"endpoint"` // DynamoDB's name there
-	KeyID    string `json:"access_key_id"`
-	Secret   string `json:"secret_access_key"`
-	CABundle string `json:"ca_bundle,omitempty"` // file of authorities for clients of https
-	// Keys are those of all profiles, the one above first.
-	Keys []profileKey `json:"keys"`
-}
-
-// profileKey is the session's key for the callers of one profile.
-type profileKey struct {
-	Profile string `json:"profile"` // "" where none was named
-	ID      string `json:"access_key_id"`
-	Secret  string `json:"secret_access_key"`
-}
-
-// as is the session with the key for one profile; "" is the default one.
-func (s sessionInfo) as(profile string) (sessionInfo, error) {
-	if profile == "" {
-		return s, nil
-	}
-	var names []string
-	for _, k := range s.Keys {
-		if k.Profile == profile {
-			s.KeyID, s.Secret = k.ID, k.Secret
-			return s, nil
-		}
-		if k.Profile != "" {
-			names = append(names, k.Profile)
-		}
-	}
-	hint := "it was started without --profile: leave it out here too"
-	if near := nearest(profile, names); near != "" {
-		hint = "did you mean " + near + "?"
-	} else if len(names) > 0 {
-		hint = "it has " + strings.Join(names, ", ")
-	}
-	return s, usageError(hint, "--profile %s: the session at %s does not sign with it", profile, s.URL)
-}
-
-// plainURL is the URL without TLS, which every session serves.
-func (s sessionInfo) plainURL() string { return "http" + strings.TrimPrefix(s.URL[len("http"):], "s") }
-
-// port is the local one.
-func (s sessionInfo) port() string { return s.URL[strings.LastIndex(s.URL, ":")+1:] }
 
 // control answers on a unix socket in the user's runtime directory, named by
 // the session's first address.
@@ -72,6 +18,10 @@ type control struct {
 	server *http.Server
 	done   chan struct{}
 }
+
+// longestDir is how long the name of a directory can be with a socket in it: 104
+// bytes are all there are on macOS (unix(4)), with a zero at their end.
+const longestDir = 104 - len("/127.0.0.1-65535.sock") - 1
 
 // runtimeDirs are the directories that only this user can look into, the best
 // first; the error is why there is none.
@@ -82,6 +32,10 @@ func runtimeDirs() (dirs []string, err error) {
 	}
 	var errs []error
 	for _, dir := range candidates {
+		if len(dir) > longestDir {
+			errs = append(errs, fmt.Errorf("%s is too long a name for sockets in it; set XDG_RUNTIME_DIR to a shorter one", dir))
+			continue
+		}
 		if err := claim(dir); err != nil {
 			errs = append(errs, err)
 			continue
@@ -104,14 +58,13 @@ func claim(dir string) error {
 		return err
 	}
 	if !info.IsDir() || !private(info) {
-		return fmt.Errorf("%s is open to other users or not yours; remove it", dir)
+		return fmt.Errorf("%s is open to other users or not yours; remove it, or set XDG_RUNTIME_DIR to a directory of your own", dir)
 	}
 	return nil
 }
 
-// newControl answers for the session at addr; end is nil where it ends with a
-// command of its own.
-func newControl(addr string, info sessionInfo, status func() sessionStatus, end func()) (*control, error) {
+// newControl answers for s, whose first address is addr.
+func newControl(addr string, s *session) (*control, error) {
 	dirs, err := runtimeDirs()
 	if err != nil {
 		return nil, err
@@ -136,19 +89,19 @@ func newControl(addr string, info sessionInfo, status func() sessionStatus, end 
 			json.NewEncoder(w).Encode(get())
 		})
 	}
-	answer("/session", func() any { return info })
-	answer("/status", func() any { return status() })
+	answer("/session", func() any { return s.info() })
+	answer("/status", func() any { return s.status() })
 	mux.HandleFunc("POST /end", func(w http.ResponseWriter, _ *http.Request) {
-		if end == nil {
+		if s.end == nil {
 			http.Error(w, "not by itself", http.StatusConflict)
 			return
 		}
-		endOn(w, end)
+		endOn(w, s.end)
 	})
 	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		c.server.Serve(l)
+		c.server.Serve(ownPeers{l})
 	}()
 	return c, nil
 }
@@ -160,116 +113,19 @@ func (c *control) Close() error {
 	return err
 }
 
-// sockets are those of this user's sessions, dead ones among them.
-func sockets() (names []string, err error) {
-	dirs, err := runtimeDirs()
-	for _, dir := range dirs {
-		more, _ := filepath.Glob(filepath.Join(dir, "*.sock")) // the pattern is well-formed
-		names = append(names, more...)
-	}
-	return names, err
-}
+// ownPeers accepts this user's processes only. The directory and the socket's
+// mode keep others out already; where a file system ignores them, this does.
+type ownPeers struct{ net.Listener }
 
-// sessions asks every session of this user: at /session for a sessionInfo, at
-// /status for a sessionStatus. silent are the sockets of those that are there
-// and do not answer.
-func sessions[T any](ctx context.Context, path string) (found []T, silent []string, err error) {
-	names, err := sockets()
-	if err != nil {
-		return nil, nil, err
-	}
-	answers, errs := make([]T, len(names)), make([]error, len(names))
-	var asking sync.WaitGroup
-	for i, name := range names {
-		asking.Go(func() { errs[i] = ask(ctx, name, path, &answers[i]) })
-	}
-	asking.Wait()
-	for i, name := range names {
-		switch {
-		case errs[i] == nil:
-			found = append(found, answers[i])
-		case errors.Is(errs[i], context.DeadlineExceeded):
-			silent = append(silent, name)
+func (l ownPeers) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
 		}
-	}
-	return found, silent, nil
-}
-
-func ask(ctx context.Context, socket, path string, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	resp, err := call(ctx, socket, http.MethodGet, path)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	return json.NewDecoder(resp.Body).Decode(answer)
-}
-
-// call sends one request to a session's socket.
-func call(ctx context.Context, socket, method, path string) (*http.Response, error) {
-	var d net.Dialer
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return d.DialContext(ctx, "unix", socket)
-	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://ddbproxy"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	return transport.RoundTrip(req)
-}
-
-// checkPort refuses what is no port; "" is any.
-func checkPort(port string) error {
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil && port != "" {
-		return usageError("give the number behind the colon of the session's URL", "--local-port %s: not a port", port)
-	}
-	return nil
-}
-
-// noAnswer is the error where sessions are there and do not answer.
-func noAnswer(silent []string) error {
-	return &exitError{exitFailed, fmt.Errorf("a session does not answer at %s", strings.Join(silent, ", ")), "it may be stopped; end it and start another"}
-}
-
-// running is the session on a port, or the only one, with the key for a profile.
-func running(ctx context.Context, port, profile string) (sessionInfo, error) {
-	if err := checkPort(port); err != nil {
-		return sessionInfo{}, err
-	}
-	found, silent, err := sessions[sessionInfo](ctx, "/session")
-	switch {
-	case err != nil:
-		return sessionInfo{}, err
-	case len(found) == 0 && len(silent) > 0:
-		return sessionInfo{}, noAnswer(silent)
-	}
-	s, err := pick(found, port)
-	if err != nil {
-		return s, err
-	}
-	profile, _, _ = strings.Cut(profile, ",") // DDBPROXY_PROFILE may be the list for connect
-	return s.as(profile)
-}
-
-// pick chooses the session on a port, or the only one.
-func pick(found []sessionInfo, port string) (sessionInfo, error) {
-	if port != "" {
-		i := slices.IndexFunc(found, func(s sessionInfo) bool { return s.port() == port })
-		if i < 0 {
-			return sessionInfo{}, noSession(port)
+		if uid, err := peerUID(conn.(*net.UnixConn)); err == nil && uid == os.Getuid() {
+			return conn, nil
 		}
-		return found[i], nil
+		conn.Close()
 	}
-	switch len(found) {
-	case 0:
-		return sessionInfo{}, noSession("")
-	case 1:
-		return found[0], nil
-	}
-	var urls []string
-	for _, s := range found {
-		urls = append(urls, s.URL)
-	}
-	return sessionInfo{}, usageError("choose one by its port: --local-port 8001", "several sessions are running: %s", strings.Join(urls, ", "))
 }

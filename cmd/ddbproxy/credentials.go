@@ -49,7 +49,7 @@ was started anew.`,
 				return err
 			}
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(processCredentials{
-				Version: 1, AccessKeyID: s.KeyID, SecretAccessKey: s.Secret,
+				Version: 1, AccessKeyID: s.Key.ID, SecretAccessKey: s.Key.Secret,
 				Expiration: time.Now().UTC().Add(credentialsLife).Truncate(time.Second),
 			})
 		},

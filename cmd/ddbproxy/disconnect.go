@@ -17,9 +17,9 @@ import (
 const endTimeout = drainTimeout + 10*time.Second
 
 func newDisconnect(c *console) *cobra.Command {
-	var port string
+	var port, config string
 	cmd := &cobra.Command{
-		Use:   "disconnect [[USER@]HOST]",
+		Use:   "disconnect [[USER@]HOST | TARGET]",
 		Short: "End a running session",
 		Long: `Ends a session that ddbproxy connect began, as Ctrl-C would: requests in flight
 may finish, for 10 seconds. It returns when the port is free. Where several are
@@ -37,11 +37,15 @@ running, HOST or the port tells which one.`,
 			return checkPort(port)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			host := ""
+			var hosts []string
 			if len(args) > 0 {
-				host = args[0]
+				f, err := readConfig(config)
+				if err != nil {
+					return err
+				}
+				hosts = f.bastionsOf(args[0])
 			}
-			socket, session, err := chosen(cmd.Context(), host, port)
+			socket, session, err := chosen(cmd.Context(), hosts, port)
 			if err != nil {
 				return err
 			}
@@ -53,6 +57,7 @@ running, HOST or the port tells which one.`,
 		},
 	}
 	cmd.Flags().StringVar(&port, "local-port", "", "the session's local `port`")
+	cmd.Flags().StringVar(&config, "config", "", configUsage)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) (hosts []string, _ cobra.ShellCompDirective) {
 		found, _, _ := sessions[sessionStatus](cmd.Context(), "/status")
 		for _, s := range found {
@@ -65,8 +70,9 @@ running, HOST or the port tells which one.`,
 	return cmd
 }
 
-// chosen finds the only session, that with a bastion, or that on a port.
-func chosen(ctx context.Context, host, port string) (socket string, session sessionStatus, err error) {
+// chosen finds the only session, that with one of the hosts for a bastion, or that
+// on a port.
+func chosen(ctx context.Context, hosts []string, port string) (socket string, session sessionStatus, err error) {
 	names, err := sockets()
 	if err != nil {
 		return "", session, err
@@ -82,7 +88,7 @@ func chosen(ctx context.Context, host, port string) (socket string, session sess
 			continue // else a dead session's
 		}
 		all = append(all, s)
-		if (port == "" || strings.HasSuffix(s.URL, ":"+port)) && (host == "" || s.has(host)) {
+		if (port == "" || strings.HasSuffix(s.URL, ":"+port)) && (len(hosts) == 0 || slices.ContainsFunc(hosts, s.has)) {
 			fit, socket = append(fit, s), name
 		}
 	}
@@ -91,8 +97,8 @@ func chosen(ctx context.Context, host, port string) (socket string, session sess
 		return socket, fit[0], nil
 	case len(fit) > 1:
 		return "", session, usageError("choose one: ddbproxy disconnect --local-port 8001", "several sessions are running: %s", listed(fit))
-	case len(all) > 0 && host != "":
-		return "", session, usageError("running: "+listed(all), "no session of yours goes to %s", host)
+	case len(all) > 0 && len(hosts) > 0:
+		return "", session, usageError("running: "+listed(all), "no session of yours goes to %s", strings.Join(hosts, " or "))
 	case len(silent) > 0:
 		return "", session, noAnswer(silent)
 	}

@@ -52,15 +52,15 @@ default of a person.`,
 			if write == nil {
 				return usageError("ddbproxy env --help tells them apart", "--format %s: not %s", format, strings.Join(formatNames, ", "))
 			}
-			s, err := running(cmd.Context(), port, profile)
+			w, err := wanted(cmd.Context(), firstOf(profile))
 			if err != nil {
 				return err
 			}
-			wanted, err := wantedVariant(cmd.Context(), "")
-			if err == nil {
-				err = s.serves(wanted)
-			}
+			s, err := running(cmd.Context(), port, w.profile)
 			if err != nil {
+				return err
+			}
+			if err := s.serves(w.variant); err != nil {
 				return err
 			}
 			text, err := write(s.endpointEnv())
@@ -83,6 +83,13 @@ func profileFlag(f *pflag.FlagSet, profile *string) {
 	f.StringVar(profile, "profile", "", "AWS `profile` to act for, where the session has several (default: its first)")
 }
 
+// firstOf is the one profile that is meant where DDBPROXY_PROFILE is the list for
+// connect.
+func firstOf(profiles string) string {
+	first, _, _ := strings.Cut(profiles, ",")
+	return first
+}
+
 // variable is one of the environment.
 type variable struct{ name, value string }
 
@@ -96,13 +103,13 @@ func (s sessionInfo) endpointEnv() (set []variable, unset []string) {
 		{"AWS_ENDPOINT_URL_DYNAMODB_STREAMS", s.URL},
 		{"AWS_REGION", s.Region},
 		{"AWS_DEFAULT_REGION", s.Region},
-		{"AWS_ACCESS_KEY_ID", s.KeyID},
-		{"AWS_SECRET_ACCESS_KEY", s.Secret},
+		{"AWS_ACCESS_KEY_ID", s.Key.ID},
+		{"AWS_SECRET_ACCESS_KEY", s.Key.Secret},
 		{"AWS_USE_FIPS_ENDPOINT", "false"},
 		{"AWS_USE_DUALSTACK_ENDPOINT", "false"},
 	}
 	if s.CABundle != "" {
-		set = append(set, variable{"AWS_CA_BUNDLE", s.CABundle})
+		set = append(set, variable{"AWS_CA_BUNDLE", s.CABundle}, variable{"NODE_EXTRA_CA_CERTS", s.CABundle}) // Node does not know the first
 	}
 	return set, []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"}
 }

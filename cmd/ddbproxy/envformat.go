@@ -19,7 +19,8 @@ var formatNames = []string{"sh", "fish", "powershell", "cmd", "dotenv", "json"}
 func formatNamed(name string) envFormat {
 	switch strings.ToLower(name) {
 	case "sh", "bash", "zsh", "dash", "ksh":
-		return lines("export %s=%s\n", shellQuote, "unset %s\n")
+		// fish's eval takes the lines for one: with ends they are an error there.
+		return lines("export %s=%s;\n", shellQuote, "unset %s;\n")
 	case "fish":
 		// What a universal variable says is the user's lasting choice.
 		return lines("set -gx %s %s\n", fishQuote, "set -eg %s\n")
@@ -49,11 +50,11 @@ func defaultFormat() string {
 func lines(set string, quote func(string) string, unset string) envFormat {
 	return func(variables []variable, without []string) (string, error) {
 		var b strings.Builder
+		for _, name := range without { // first, since fish fails where there is none
+			fmt.Fprintf(&b, unset, name)
+		}
 		for _, v := range variables {
 			fmt.Fprintf(&b, set, v.name, quote(v.value))
-		}
-		for _, name := range without {
-			fmt.Fprintf(&b, unset, name)
 		}
 		return b.String(), nil
 	}

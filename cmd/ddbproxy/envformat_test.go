@@ -18,10 +18,10 @@ func TestEnvFormatsQuote(t *testing.T) {
 	t.Parallel()
 	set, unset := []variable{{"A", `it's`}, {"B", `\ "x" $y ’`}}, []string{"C"}
 	for _, tt := range []struct{ format, want string }{
-		{"sh", "export A='it'\\''s'\nexport B='\\ \"x\" $y ’'\nunset C\n"},
-		{"bash", "export A='it'\\''s'\nexport B='\\ \"x\" $y ’'\nunset C\n"},
-		{"fish", "set -gx A 'it\\'s'\nset -gx B '\\\\ \"x\" $y ’'\nset -eg C\n"},
-		{"PowerShell", "$env:A = 'it''s'\n$env:B = '\\ \"x\" $y ’’'\n$env:C = $null\n"},
+		{"sh", "unset C;\nexport A='it'\\''s';\nexport B='\\ \"x\" $y ’';\n"},
+		{"bash", "unset C;\nexport A='it'\\''s';\nexport B='\\ \"x\" $y ’';\n"},
+		{"fish", "set -eg C\nset -gx A 'it\\'s'\nset -gx B '\\\\ \"x\" $y ’'\n"},
+		{"PowerShell", "$env:C = $null\n$env:A = 'it''s'\n$env:B = '\\ \"x\" $y ’’'\n"},
 		{"json", "{\n  \"A\": \"it's\",\n  \"B\": \"\\\\ \\\"x\\\" $y ’\",\n  \"C\": null\n}\n"},
 	} {
 		got, err := formatNamed(tt.format)(set, unset)

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // What shells exit with for a command that they cannot run.
@@ -66,15 +65,15 @@ Then only DynamoDB is reached, and the command needs credentials of its own.`,
 			if err != nil {
 				return err
 			}
-			var wanted variant
+			var w wishes
 			if !byProxy { // else the command's own settings stay, and hold
-				if wanted, err = wantedVariant(cmd.Context(), o.profileNames()[0]); err != nil {
+				if w, err = wanted(cmd.Context(), o.profileNames()[0]); err != nil {
 					return err
 				}
 			}
-			info, end, err := o.session(cmd.Context(), c, bastions, port, wanted)
+			info, end, err := o.session(cmd.Context(), c, bastions, port, w)
 			if err != nil {
-				return err
+				return orTarget(cmd, args[:dash], err)
 			}
 			defer end()
 			set, unset := info.endpointEnv()
@@ -104,12 +103,12 @@ func lookPath(name string) (string, error) {
 }
 
 // session finds the session for these bastions, or opens one that lasts until
-// end is called. One that runs and does not route as wanted is refused where it
-// was asked for, else passed over.
-func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, wanted variant) (info sessionInfo, end func(), err error) {
+// end is called. One that runs and does not do as wanted is refused where it was
+// asked for, else passed over.
+func (o *connectOptions) session(ctx context.Context, c *console, targets []string, port string, w wishes) (info sessionInfo, end func(), err error) {
 	if len(targets) == 0 && o.instance.id == "" {
-		if info, err = running(ctx, port, o.profileNames()[0]); err == nil {
-			err = info.serves(wanted)
+		if info, err = running(ctx, port, w.profile); err == nil {
+			err = info.serves(w.variant)
 		}
 		return info, func() {}, err
 	}
@@ -119,21 +118,17 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 	if err := o.target(targets); err != nil {
 		return info, nil, err
 	}
-	found, _, err := sessions[sessionStatus](ctx, "/status")
-	if err != nil {
+	if err := o.check(); err != nil {
 		return info, nil, err
 	}
-	infos, _, err := sessions[sessionInfo](ctx, "/session")
-	if err != nil {
-		return info, nil, err
+	if slices.Equal(o.listen, []string{"0"}) {
+		o.listen = nil // any will do, that of a running one too
 	}
-	for _, s := range found {
-		same := slices.EqualFunc(s.Bastions, o.destinations, func(b bastionStatus, d string) bool { return b.Destination == d })
-		if i := slices.IndexFunc(infos, func(i sessionInfo) bool { return i.URL == s.URL }); i >= 0 && same && (len(o.regions) == 0 || o.regions[0] == s.Region) && wanted.isServedBy(s.Endpoint) {
-			if info, err = infos[i].as(o.profileNames()[0]); err == nil {
-				return info, func() {}, nil
-			}
-		}
+	switch found, err := o.find(ctx, w); {
+	case err != nil:
+		return info, nil, err
+	case found != nil:
+		return *found, func() {}, nil
 	}
 	if len(o.listen) == 0 {
 		o.listen = []string{"0"}
@@ -145,7 +140,8 @@ func (o *connectOptions) session(ctx context.Context, c *console, targets []stri
 		}
 		return info, nil, err
 	}
-	return s.info(), func() { s.close(c) }, nil
+	info, err = s.info().as("")
+	return info, func() { s.close(c) }, err
 }
 
 // environment is base with some variables set and some left out.
@@ -165,26 +161,25 @@ func environment(base []string, set []variable, unset []string) []string {
 func runChild(path string, args, env []string) error {
 	child := &exec.Cmd{Path: path, Args: args, Env: env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	caught := make(chan os.Signal, 4)
-	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	signal.Notify(caught, heeded(passedOn...)...)
 	defer signal.Stop(caught)
 	if err := child.Start(); err != nil {
 		return &exitError{exitNotRunnable, err, ""}
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	// A terminal sends Ctrl-C and Ctrl-\ to the command too.
-	shared := term.IsTerminal(int(os.Stdin.Fd()))
 	for {
 		select {
 		case s := <-caught:
-			if !shared || s != os.Interrupt && s != syscall.SIGQUIT {
+			// A terminal has sent Ctrl-C and Ctrl-\ to the command too.
+			if fromKeyboard := s == os.Interrupt || s == syscall.SIGQUIT; !fromKeyboard || !inForeground() {
 				_ = child.Process.Signal(s) // it may have ended
 			}
 		case err := <-ended:
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
-				return nil
+				return &exitError{code: 0} // whatever came before it
 			case !errors.As(err, &exit):
 				return err
 			case exit.ExitCode() >= 0:

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +30,9 @@ func listen(addrs []string, anywhere bool) ([]net.Listener, error) {
 		addrs = []string{defaultPort}
 	}
 	for _, a := range addrs {
+		if port, ok := strings.CutPrefix(a, "localhost:"); ok {
+			a = port
+		}
 		if _, err := strconv.ParseUint(a, 10, 16); err == nil {
 			l, err := listenOne("127.0.0.1:"+a, false)
 			if err != nil {
@@ -59,9 +64,6 @@ func listenOne(addr string, anywhere bool) (net.Listener, error) {
 		return nil, usageError("write it as 127.0.0.1:8000, [::1]:8000 or 8000", "--listen %s: not an address", addr)
 	}
 	ip, err := netip.ParseAddr(host)
-	if host == "localhost" {
-		ip, err = netip.MustParseAddr("127.0.0.1"), nil
-	}
 	ip = ip.Unmap()
 	switch {
 	case err != nil:
@@ -83,7 +85,14 @@ func listenOne(addr string, anywhere bool) (net.Listener, error) {
 		return nil, &exitError{exitPort, &inUse{text}, "end that program, or take another port: --listen 8001"}
 	}
 	if err != nil {
-		return nil, &exitError{exitPort, fmt.Errorf("local: %w", err), "take another port: --listen 8001"}
+		hint := "take another port: --listen 8001"
+		switch {
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			hint = "give --listen an address of this machine"
+		case errors.Is(err, fs.ErrPermission):
+			hint = "ports below 1024 are the system's on most machines: --listen 8000"
+		}
+		return nil, &exitError{exitPort, fmt.Errorf("local: %w", err), hint}
 	}
 	return l, nil
 }
@@ -92,6 +101,17 @@ func listenOne(addr string, anywhere bool) (net.Listener, error) {
 type inUse struct{ error }
 
 func (e *inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
+
+// listenPorts are those that o was told to listen on; "0" is any.
+func (o *connectOptions) listenPorts() (ports []string) {
+	for _, a := range o.listen {
+		if _, port, err := net.SplitHostPort(a); err == nil {
+			a = port
+		}
+		ports = append(ports, a)
+	}
+	return ports
+}
 
 // checkNames refuses what cannot be in a Host header.
 func checkNames(names []string) error {
@@ -113,12 +133,53 @@ func exposed(ls []net.Listener) (addrs []string) {
 	return addrs
 }
 
-// endpointURL is the URL for clients on this machine.
+// namesBeyond are what clients that do not come by loopback may call us: names
+// that were given, and addresses listened on.
+func namesBeyond(ls []net.Listener, names []string) []string {
+	names = slices.Clone(names)
+	for _, l := range ls {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
+			names = append(names, a.IP.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// endpointURL is the URL for clients on this machine. They take "localhost" for
+// 127.0.0.1 or for ::1, so it has to be ours at both: at the other another user's
+// program could listen.
 func endpointURL(ls []net.Listener) string {
 	host, port, _ := net.SplitHostPort(ls[0].Addr().String())
 	switch host {
-	case "127.0.0.1", "::1", "0.0.0.0", "::":
-		host = "localhost"
+	case "127.0.0.1", "0.0.0.0":
+		host = "127.0.0.1"
+		if listens(ls, net.IPv6loopback, port) || !canListen("[::1]:0") {
+			host = "localhost"
+		}
+	case "::1", "::":
+		host = "::1"
+		if listens(ls, net.IPv4(127, 0, 0, 1), port) {
+			host = "localhost"
+		}
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// listens reports whether one of the listeners is at ip, or at any address of its
+// kind.
+func listens(ls []net.Listener, ip net.IP, port string) bool {
+	return slices.ContainsFunc(ls, func(l net.Listener) bool {
+		a, ok := l.Addr().(*net.TCPAddr)
+		return ok && strconv.Itoa(a.Port) == port && (a.IP.Equal(ip) || a.IP.IsUnspecified() && (a.IP.To4() == nil) == (ip.To4() == nil))
+	})
+}
+
+// canListen reports whether this machine has an address.
+func canListen(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
 }

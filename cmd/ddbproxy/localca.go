@@ -6,15 +6,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,25 +34,27 @@ const (
 )
 
 // localCA is this user's certificate authority for https on this machine. It is
-// good for localhost and loopback addresses only (name constraints, RFC 5280,
-// 4.2.1.10), so that who gets hold of its key can pretend to be nothing else.
+// good for localhost, loopback addresses and the names it is made for only (name
+// constraints, RFC 5280, 4.2.1.10), so that who gets hold of its key can pretend
+// to be nothing else. Other names have another authority.
 type localCA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	file string // the certificate's
+	names []string // beyond loopback: DNS names and IP addresses
+	cert  *x509.Certificate
+	key   crypto.Signer
+	file  string // the certificate's
 
 	mu   sync.Mutex
 	leaf *tls.Certificate
 }
 
-// useTLS has the session serve https too; theirs is the user's own file of
-// authorities, if any.
-func (s *session) useTLS(theirs string, log *slog.Logger) error {
+// useTLS has the session serve https too, also by names beyond loopback; theirs
+// is the user's own file of authorities, if any.
+func (s *session) useTLS(names []string, theirs string, log *slog.Logger) error {
 	dir, err := os.UserConfigDir()
 	if err != nil {
 		return &exitError{exitUsage, fmt.Errorf("--tls: no place for the certificate authority: %w", err), "set HOME"}
 	}
-	if s.ca, err = openLocalCA(filepath.Join(dir, "ddbproxy")); err != nil {
+	if s.ca, err = openLocalCA(filepath.Join(dir, "ddbproxy"), names); err != nil {
 		return err
 	}
 	var alone bool
@@ -74,31 +79,44 @@ func trustCommand(file string) string {
 	return "sudo cp " + shellQuote(file) + " /usr/local/share/ca-certificates/ddbproxy.crt && sudo update-ca-certificates"
 }
 
-// openLocalCA reads the authority in dir, or makes it: its certificate, and the
-// key in a file for this user alone.
-func openLocalCA(dir string) (*localCA, error) {
-	ca := &localCA{file: filepath.Join(dir, "local-ca.pem")}
-	keyFile := filepath.Join(dir, "local-ca-key.pem")
+// openLocalCA reads the authority for names (sorted) in dir, or makes it: a file
+// for this user alone with its key and certificate, which decides where several
+// sessions begin at the same time, and one with the certificate for clients.
+func openLocalCA(dir string, names []string) (*localCA, error) {
+	base := "local-ca"
+	if len(names) > 0 {
+		sum := sha256.Sum256([]byte(strings.Join(names, " ")))
+		base += "-" + hex.EncodeToString(sum[:4])
+	}
+	ca := &localCA{names: names, file: filepath.Join(dir, base+".pem")}
+	keyFile := filepath.Join(dir, base+"-key.pem")
+	if _, err := os.Stat(keyFile); errors.Is(err, fs.ErrNotExist) {
+		if err := ca.create(keyFile); err != nil {
+			return nil, err
+		}
+	}
 	info, err := os.Stat(keyFile)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ca, ca.create(keyFile)
 	case err != nil:
 		return nil, err
 	case !private(info):
 		return nil, &exitError{exitUsage, fmt.Errorf("the key of the local certificate authority, %s, is open to other users or not yours", keyFile), "remove it, and a new one is made"}
 	}
-	pair, err := tls.LoadX509KeyPair(ca.file, keyFile)
+	pair, err := tls.LoadX509KeyPair(keyFile, keyFile)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the local certificate authority: %w", err), "remove " + keyFile + ", and a new one is made"}
 	}
 	ca.cert, ca.key = pair.Leaf, pair.PrivateKey.(crypto.Signer) // of every kind of key that tls loads
 	if time.Now().Add(leafFor).After(ca.cert.NotAfter) {
-		return ca, ca.create(keyFile)
+		return nil, &exitError{exitUsage, fmt.Errorf("the local certificate authority has expired on %s", ca.cert.NotAfter.Format(time.DateOnly)), "remove " + keyFile + ", and a new one is made"}
 	}
-	return ca, nil
+	if old, err := readOrNone(ca.file); err != nil || bytes.Equal(old, ca.pem()) {
+		return ca, err
+	}
+	return ca, replaceFile(ca.file, ca.pem())
 }
 
+// create makes an authority, unless another session does at the same time.
 func (ca *localCA) create(keyFile string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -108,11 +126,14 @@ func (ca *localCA) create(keyFile string) error {
 	template := newTemplate("ddbproxy local CA "+host, authorityFor)
 	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.PermittedDNSDomainsCritical = true
-	template.PermittedDNSDomains = []string{"localhost"}
-	template.PermittedIPRanges = []*net.IPNet{
-		{IP: net.IPv4(127, 0, 0, 1).To4(), Mask: net.CIDRMask(32, 32)},
-		{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
+	// A kind of name that is not mentioned would be free.
+	template.PermittedEmailAddresses, template.PermittedURIDomains = []string{"localhost"}, []string{"localhost"}
+	var ips []net.IP
+	template.PermittedDNSDomains, ips = ca.subjects()
+	for _, ip := range ips {
+		template.PermittedIPRanges = append(template.PermittedIPRanges, &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))})
 	}
 	ca.key = key
 	if ca.cert, err = sign(template, template, key, key); err != nil {
@@ -122,11 +143,20 @@ func (ca *localCA) create(keyFile string) error {
 	if err != nil {
 		return err
 	}
-	// The certificate first: a key without one would be an error for ever.
-	if err := replaceFile(ca.file, ca.pem()); err != nil {
-		return err
+	return makeFile(keyFile, append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), ca.pem()...))
+}
+
+// subjects are what the authority is good for. Addresses are as short as can be.
+func (ca *localCA) subjects() (domains []string, ips []net.IP) {
+	domains, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
+	for _, name := range ca.names {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			ips = append(ips, addr.Unmap().AsSlice())
+		} else {
+			domains = append(domains, name)
+		}
 	}
-	return replaceFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return domains, ips
 }
 
 func (ca *localCA) pem() []byte {
@@ -158,8 +188,7 @@ func (ca *localCA) issue() (*tls.Certificate, error) {
 	template := newTemplate("localhost", leafFor)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.DNSNames = []string{"localhost"}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	template.DNSNames, template.IPAddresses = ca.subjects()
 	leaf, err := sign(template, ca.cert, key, ca.key)
 	if err != nil {
 		return nil, err
@@ -212,6 +241,12 @@ func (ca *localCA) bundle(theirs string) (name string, alone bool, err error) {
 	if !bytes.Contains(others, ca.pem()) {
 		all = append(ca.pem(), others...)
 	}
-	name = filepath.Join(filepath.Dir(ca.file), "ca-bundle.pem")
+	name = filepath.Join(filepath.Dir(ca.file), strings.Replace(strings.TrimSuffix(filepath.Base(ca.file), ".pem"), "local-ca", "ca-bundle", 1))
+	// A session that adds other authorities has another file.
+	if old, _ := readOrNone(name + ".pem"); len(old) > 0 && !bytes.Equal(old, all) {
+		sum := sha256.Sum256(all)
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	name += ".pem"
 	return name, len(others) == 0, replaceFile(name, all)
 }

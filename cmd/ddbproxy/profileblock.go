@@ -11,6 +11,7 @@ import (
 // awsProfile is what configure writes into ~/.aws/config.
 type awsProfile struct {
 	name, region, process, url string
+	of                         string // the session's profile that signs, "" for its first
 }
 
 // A block is our lines between two comments that name the profile, so that it is
@@ -152,12 +153,19 @@ func checkProfileName(name string) error {
 
 // processCommand is how AWS tools run ddbproxy credentials. Some give the line
 // to a shell and some split it themselves; all know double quotes.
-func processCommand(program, port string) (string, error) {
+func processCommand(program, port, profile string) (string, error) {
 	if strings.ContainsAny(program, "\"$`%!#;'\r\n") || strings.Contains(program, `\`) && !isWindows {
 		return "", &exitError{exitFailed, fmt.Errorf("AWS tools could not run %s: its path has a character that they take differently", program), "move ddbproxy to another directory"}
 	}
 	if strings.ContainsAny(program, " \t()&[]{}^=,+~*?<>|") {
 		program = `"` + program + `"`
 	}
-	return program + " credentials --local-port " + port, nil
+	command := program + " credentials --local-port " + port
+	switch {
+	case profile == "":
+		return command, nil
+	case !profileName.MatchString(profile):
+		return "", usageError("rename the profile to letters, digits and . _ -", "--profile %s: AWS tools could not run a command with this name in it", profile)
+	}
+	return command + " --profile " + profile, nil
 }

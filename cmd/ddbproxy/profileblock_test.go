@@ -97,7 +97,7 @@ func TestProcessCommandIsOneWordForAll(t *testing.T) {
 		"/opt/a #b/ddbproxy":       "",
 		"/opt/\"quoted\"/ddbproxy": "",
 	} {
-		got, err := processCommand(path, "8001")
+		got, err := processCommand(path, "8001", "")
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
 		}

@@ -7,8 +7,12 @@ import (
 	"path/filepath"
 )
 
-// readOrNone reads a file; one that is not there is empty.
+// readOrNone reads a file; one that is not there is empty. What is no file, and
+// could be without end, is an error.
 func readOrNone(name string) ([]byte, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is no regular file")}
+	}
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -16,18 +20,23 @@ func readOrNone(name string) ([]byte, error) {
 	return data, err
 }
 
-// replaceFile puts data in place of a file in one step, with its mode; a reader
-// sees the old or the new whole. A symbolic link stays, and its target is
+// replaceFile puts data in place of a file in one step, with its owner and mode; a
+// reader sees the old or the new whole. A symbolic link stays, and its target is
 // replaced. A file that is not there is made, for this user alone.
 func replaceFile(name string, data []byte) (err error) {
 	mode := fs.FileMode(0o600)
+	own := func(string) error { return nil }
 	switch target, terr := filepath.EvalSymlinks(name); {
 	case terr == nil:
 		info, err := os.Stat(target)
 		if err != nil {
 			return err
 		}
+		if !info.Mode().IsRegular() {
+			return &fs.PathError{Op: "replace", Path: name, Err: errors.New("it is no regular file")}
+		}
 		name, mode = target, info.Mode().Perm()
+		own = func(temporary string) error { return sameOwner(info, temporary) }
 	case !errors.Is(terr, fs.ErrNotExist):
 		return terr
 	default:
@@ -51,7 +60,7 @@ func replaceFile(name string, data []byte) (err error) {
 	if _, err = temporary.Write(data); err != nil {
 		return err
 	}
-	if err = temporary.Chmod(mode); err != nil {
+	if err = errors.Join(own(temporary.Name()), temporary.Chmod(mode)); err != nil {
 		return err
 	}
 	if err = temporary.Sync(); err != nil {
@@ -61,4 +70,25 @@ func replaceFile(name string, data []byte) (err error) {
 		return err
 	}
 	return os.Rename(temporary.Name(), name)
+}
+
+// makeFile makes a file for this user alone, whole; one that is there already
+// stays as it is.
+func makeFile(name string, data []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(data)
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temporary.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -109,10 +110,10 @@ func signals() (ctx, hurry context.Context, stop func()) {
 	ctx, first := context.WithCancelCause(context.Background())
 	hurry, second := context.WithCancelCause(context.Background())
 	// A reader of our output that left ends a write, not us: there is cleaning up
-	// to do.
-	signal.Ignore(syscall.SIGPIPE)
+	// to do. Ignored, it would be so in the commands of exec too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	caught := make(chan os.Signal, 2)
-	signal.Notify(caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(caught, heeded(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)...)
 	done := make(chan struct{})
 	go func() {
 		for _, cancel := range []context.CancelCauseFunc{first, second} {
@@ -123,10 +124,27 @@ func signals() (ctx, hurry context.Context, stop func()) {
 				return
 			}
 		}
+		signal.Stop(caught) // a third one has its usual effect
 	}()
 	return ctx, hurry, func() {
 		signal.Stop(caught)
 		close(done)
+	}
+}
+
+// heeded are those signals that we were not started to ignore, as by nohup.
+func heeded(signals ...os.Signal) []os.Signal {
+	return slices.DeleteFunc(signals, signal.Ignored)
+}
+
+// orderly are the commands that end by themselves when they are interrupted.
+var orderly = []string{"connect", "exec", "demo", "doctor", "status", "wait", "logs", "disconnect"}
+
+// interruptible has every other command end at once: it may be reading what never
+// ends.
+func interruptible(cmd *cobra.Command) {
+	if !slices.Contains(orderly, cmd.Name()) {
+		context.AfterFunc(cmd.Context(), func() { os.Exit(exitInterrupted) })
 	}
 }
 
@@ -177,7 +195,10 @@ Try it without an AWS account: ddbproxy demo`,
 			}
 			return usageError(hint, "unknown command %q", args[0])
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			interruptible(cmd)
+			return fromEnvironment(cmd.Flags())
+		},
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetUsageFunc(usage)
@@ -201,7 +222,7 @@ Try it without an AWS account: ddbproxy demo`,
 			return about.Help()
 		},
 	})
-	root.AddCommand(newConnect(c), newExec(c), newStatus(), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newConfig(c), newService(c), newBastion(), newPolicy(), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
+	root.AddCommand(newConnect(c), newExec(c), newStatus(), newDoctor(c), newWait(), newLogs(), newDisconnect(c), newEnv(c), newCredentials(), newConfigure(c), newConfig(c), newService(c), newBastion(), newPolicy(), newDemo(c), newCompletion(), newVersion(), &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
 		Long:  exitCodes,

@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -89,7 +91,18 @@ On Linux, loginctl enable-linger keeps it up without a login.`,
 			if err != nil {
 				return err
 			}
-			text := s.text(slices.Concat([]string{program, "connect"}, args, flags))
+			for _, a := range args {
+				if strings.HasPrefix(a, "-") {
+					return usageError("rename the target", "%q would be taken for a flag", a)
+				}
+			}
+			command := slices.Concat([]string{program, "connect"}, args, flags)
+			for _, word := range command {
+				if i := strings.IndexFunc(word, unicode.IsControl); i >= 0 || !utf8.ValidString(word) {
+					return usageError("leave it out", "%q has a character that no service can have in its command", word)
+				}
+			}
+			text := s.text(command)
 			if printed {
 				_, err := cmd.OutOrStdout().Write([]byte(text))
 				return err

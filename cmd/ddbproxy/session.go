@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/relaybin"
@@ -33,6 +34,8 @@ const (
 
 // session is a tunnel with the proxy on top and its listeners.
 type session struct {
+	bastions  []string // as they were given, like carrier
+	carrier   string
 	tunnel    *tunnel.Pool
 	proxy     *proxy.Server
 	server    *http.Server
@@ -43,6 +46,7 @@ type session struct {
 	caBundle  string        // for AWS_CA_BUNDLE of clients
 	end       func()        // has connect end it; nil where it ends with a command
 	endpoint  string        // DynamoDB's default endpoint
+	up        atomic.Bool   // it is served; other commands may ask before
 	reached   time.Duration // how long it took to have TLS with it; 0: not yet
 	unreached error         // why not yet
 	identity  string        // whose credentials
@@ -51,6 +55,7 @@ type session struct {
 // connect opens a session, stays until ctx ends, and drains.
 func connect(ctx context.Context, c *console, o *connectOptions) error {
 	ctx, o.end = context.WithCancel(ctx)
+	o.stays = !o.detached
 	defer o.end()
 	s, err := open(ctx, c, o)
 	if err != nil {
@@ -59,7 +64,9 @@ func connect(ctx context.Context, c *console, o *connectOptions) error {
 		}
 		return err
 	}
-	greet(c, s, o.detached)
+	if ctx.Err() == nil {
+		greet(c, s, o.detached)
+	}
 	<-ctx.Done()
 	c.say("ddbproxy: draining; Ctrl-C again ends it at once")
 	s.close(c)
@@ -96,32 +103,39 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}
 	log := o.logger(c)
 	if addrs := exposed(listeners); len(addrs) > 0 {
-		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted", "listen", strings.Join(addrs, " "))
+		unless := ""
+		if o.tls {
+			unless = " unless they use https"
+		}
+		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted"+unless, "listen", strings.Join(addrs, " "))
 	}
-	s := &session{url: endpointURL(listeners), end: o.end}
+	s := &session{url: endpointURL(listeners), bastions: o.destinations, carrier: o.carrier, end: o.end}
 	if o.tls {
-		if err := s.useTLS(settings.caBundle, log); err != nil {
+		if err := s.useTLS(namesBeyond(listeners, o.listenNames), settings.caBundle, log); err != nil {
 			closeAll()
 			return nil, err
 		}
 	}
 	s.tunnel = newTunnel(c, o, settings, prompter, log)
 	s.proxy = &proxy.Server{
-		Dial:        s.tunnel.DialContext,
-		DialEarly:   s.tunnel.DialEarly,
-		Credentials: settings.identities[0].Credentials,
-		SessionKey:  settings.identities[0].SessionKey,
-		Profile:     settings.identities[0].Profile,
-		Others:      settings.identities[1:],
-		Regions:     settings.regions,
-		Endpoint:    o.endpoint,
-		RootCAs:     settings.roots,
-		Hold:        o.hold,
-		Compress:    proxy.Compression(o.compress),
-		Hosts:       o.listenNames,
-		Logger:      log,
+		Dial:       s.tunnel.DialContext,
+		DialEarly:  s.tunnel.DialEarly,
+		Identities: settings.identities,
+		Regions:    settings.regions,
+		Endpoint:   o.endpoint,
+		RootCAs:    settings.roots,
+		Hold:       o.hold,
+		Compress:   proxy.Compression(o.compress),
+		Hosts:      o.listenNames,
+		Logger:     log,
 	}
 	s.tunnel.Moved = s.proxy.Redial
+	if s.endpoint = o.endpoint; s.endpoint == "" {
+		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
+	}
+	if s.control, err = newControl(listeners[0].Addr().String(), s); err != nil {
+		log.Warn("ddbproxy env and status will not find this session", "err", err)
+	}
 	// Whose keys these are is found out while ssh logs in.
 	identifying, stop := context.WithCancel(ctx)
 	identified := make(chan struct{})
@@ -130,9 +144,6 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		s.identity = identify(identifying, c, settings)
 	}()
 	if err = s.tunnel.Start(ctx); err == nil {
-		if s.endpoint = o.endpoint; s.endpoint == "" {
-			s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
-		}
 		if err = s.look(ctx); err == nil {
 			s.serve(listeners, log)
 		}
@@ -143,12 +154,16 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	<-identified // answers do not wait for it, the greeting does
 	stop()
 	if err != nil {
+		if s.control != nil {
+			s.control.Close()
+		}
 		closeAll()
 		s.proxy.Close()
 		s.tunnel.Close()
 		return nil, err
 	}
 	o.up.Store(true)
+	s.up.Store(true)
 	return s, nil
 }
 
@@ -220,16 +235,16 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 	defer cancel()
 	var found []string
 	for _, who := range settings.identities { // one by one, for each may ask
-		of, by := "", ""
+		by := ""
 		if len(settings.identities) > 1 {
-			of, by = " of profile "+who.Profile, who.Profile+": "
+			by = who.Profile + ": "
 		}
 		creds, err := who.Credentials.Retrieve(ctx)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return "" // the session did not come to be
 		}
 		if err != nil {
-			c.say("ddbproxy: no AWS credentials%s yet: %v", of, err)
+			c.say("ddbproxy: %v", who.Explain(err))
 			continue
 		}
 		found = append(found, by+whose(creds))
@@ -239,20 +254,17 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
-	info := sessionInfo{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, KeyID: s.proxy.SessionKey.ID, Secret: s.proxy.SessionKey.Secret, CABundle: s.caBundle}
-	first := proxy.Identity{SessionKey: s.proxy.SessionKey, Profile: s.proxy.Profile}
-	for _, who := range append([]proxy.Identity{first}, s.proxy.Others...) {
-		info.Keys = append(info.Keys, profileKey{who.Profile, who.SessionKey.ID, who.SessionKey.Secret})
+	info := sessionInfo{
+		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle, Bastions: s.bastions, Carrier: s.carrier, Starting: !s.up.Load(),
+	}
+	for _, who := range s.proxy.Identities {
+		info.Keys = append(info.Keys, profileKey{who.Profile, who.Keys[0].ID, who.Keys[0].Secret})
 	}
 	return info
 }
 
 // serve starts answering.
 func (s *session) serve(listeners []net.Listener, log *slog.Logger) {
-	var err error
-	if s.control, err = newControl(listeners[0].Addr().String(), s.info(), s.status, s.end); err != nil {
-		log.Warn("ddbproxy env and status will not find this session", "err", err)
-	}
 	s.server = &http.Server{
 		Handler:           s.proxy,
 		ReadHeaderTimeout: 30 * time.Second,

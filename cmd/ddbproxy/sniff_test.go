@@ -13,7 +13,7 @@ import (
 
 // One port, both protocols, and each connection for more than one request.
 func TestSniffing(t *testing.T) {
-	ca, err := openLocalCA(t.TempDir())
+	ca, err := openLocalCA(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

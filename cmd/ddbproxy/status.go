@@ -24,10 +24,14 @@ type sessionStatus struct {
 	URL      string          `json:"url"`
 	Region   string          `json:"region"`
 	Endpoint string          `json:"endpoint"` // DynamoDB's name there
+	Starting bool            `json:"starting"` // it has its port, and answers nothing yet
 	Up       bool            `json:"up"`       // at least one bastion is
+	Profiles []string        `json:"profiles"` // that sign; "" is the default one
 	Bastions []bastionStatus `json:"bastions"`
 	// Compressing tells that AWS is asked for compressed answers now.
 	Compressing bool `json:"compressing"`
+	// Denied tells of the calls that AWS denied; nil: none.
+	Denied *deniedStatus `json:"denied,omitempty"`
 }
 
 type bastionStatus struct {
@@ -48,7 +52,10 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Compressing: s.proxy.Compressing()}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.up.Load(), Compressing: s.proxy.Compressing()}
+	for _, who := range s.proxy.Identities {
+		st.Profiles = append(st.Profiles, who.Profile)
+	}
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
@@ -62,6 +69,9 @@ func (s *session) status() sessionStatus {
 		st.Up = st.Up || b.Up
 		st.Bastions = append(st.Bastions, one)
 	}
+	if d := s.proxy.Denials(); d.Count > 0 {
+		st.Denied = newDeniedStatus(d)
+	}
 	return st
 }
 
@@ -72,10 +82,14 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show the running sessions and their bastions",
 		Long: `Shows each session of this user: its local endpoint, its bastions, which of
-them is used, how far away it is, and while one is down why.
+them is used, how far away it is, and while one is down why. If AWS denied
+calls, it says how many, when the last was, and what AWS's words mean: that a
+policy of the VPC endpoint, of the caller, of its organization or of the table
+is in the way, or perhaps the path, which ddbproxy doctor looks at. Calls in
+proxy mode are encrypted and not counted.
 
 The exit code is 0 when every session has a bastion, 3 when one has none at the
-moment, and 1 when no session is running or one does not answer.`,
+moment or is starting, and 1 when no session is running or one does not answer.`,
 		Example: `  ddbproxy status
   ddbproxy status --json`,
 		Args: noArgs,
@@ -106,7 +120,7 @@ moment, and 1 when no session is running or one does not answer.`,
 				if !asJSON {
 					s.print(cmd.OutOrStdout(), time.Now())
 				}
-				if !s.Up {
+				if !s.Up || s.Starting {
 					down++
 				}
 			}
@@ -114,7 +128,7 @@ moment, and 1 when no session is running or one does not answer.`,
 			case len(silent) > 0:
 				return noAnswer(silent)
 			case down > 0:
-				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment", down, len(found)), ""}
+				return &exitError{exitUnreachable, fmt.Errorf("%d of %d sessions has no bastion at the moment, or is starting", down, len(found)), ""}
 			}
 			return nil
 		},
@@ -130,6 +144,12 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "%s  %s", safe(s.URL), safe(s.Region))
 	if standard, _ := endpoint.Host(endpoint.DynamoDB, s.Region, false, false); s.Endpoint != standard && s.Endpoint != "" {
 		fmt.Fprintf(w, "  %s", safe(s.Endpoint))
+	}
+	if names := strings.Join(s.Profiles, ", "); names != "" {
+		fmt.Fprintf(w, ", profile %s", safe(names))
+	}
+	if s.Starting {
+		fmt.Fprint(w, ", starting")
 	}
 	if s.Compressing {
 		fmt.Fprint(w, ", answers compressed")
@@ -168,6 +188,9 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 			fmt.Fprintf(w, "    %s\n", safe(b.Error))
 		}
 	}
+	if s.Denied != nil {
+		s.Denied.print(w, now)
+	}
 }
 
 // carrier is how connections travel, and why where that is short to say.
@@ -199,17 +222,26 @@ func age(d time.Duration) string {
 // ownPort tells where the port that is in use is that of a session of this user,
 // which may do as well as another.
 func ownPort(ctx context.Context, err error) error {
+	if bastion := ownSession(ctx, err); bastion != "" {
+		return &exitError{exitPort, err, fmt.Sprintf("it is your session by %s: go on with it (ddbproxy status), or take another port: --listen 8001", bastion)}
+	}
+	return err
+}
+
+// ownSession is the bastion of the session of this user that has the port which
+// err finds in use, "" where it is not one's own.
+func ownSession(ctx context.Context, err error) (bastion string) {
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		return err
+		return ""
 	}
 	found, _, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
 	for _, s := range found {
 		port := s.URL[strings.LastIndex(s.URL, ":"):]
 		if strings.Contains(err.Error(), port+" is in use") && len(s.Bastions) > 0 {
-			return &exitError{exitPort, err, fmt.Sprintf("it is your session by %s: go on with it (ddbproxy status), or take another port: --listen 8001", s.Bastions[0].Destination)}
+			return s.Bastions[0].Destination
 		}
 	}
-	return err
+	return ""
 }
 
 // noSession is the error where there is none, on that port if one was named.

@@ -98,7 +98,7 @@ func TestInterruptWhileDynamoDBIsReachedOpensNoSession(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancelCause(t.Context())
 	s := &session{proxy: &proxy.Server{
-		Regions: []string{"eu-west-1"}, SessionKey: proxy.NewKey(),
+		Regions: []string{"eu-west-1"}, Identities: []proxy.Identity{{Keys: []proxy.Key{proxy.NewKey()}}},
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			interrupt(errInterrupted)
 			<-ctx.Done()

@@ -39,12 +39,21 @@ func variantOf(sources []any) variant {
 	return v
 }
 
-// wantedVariant is what the environment, or else the profile in it, asks for.
-func wantedVariant(ctx context.Context, profile string) (variant, error) {
+// wishes are what AWS's settings ask for, of a command or a shell.
+type wishes struct {
+	variant
+	// profile is the one whose requests the command's are: it was named, or
+	// AWS_PROFILE names it. "" where nothing does.
+	profile string
+}
+
+// wanted is what the environment, or else the profile in it, asks for.
+func wanted(ctx context.Context, profile string) (wishes, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
-		return variant{}, usageError("fix it or unset it", "AWS configuration: %v", err)
+		return wishes{}, usageError("fix it or unset it", "AWS configuration: %v", err)
 	}
+	w := wishes{profile: profile}
 	for _, name := range []string{env.SharedConfigProfile, config.DefaultSharedConfigProfile} {
 		if profile == "" {
 			profile = name
@@ -54,7 +63,12 @@ func wantedVariant(ctx context.Context, profile string) (variant, error) {
 	shared, _ := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
 		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
 	})
-	return variantOf([]any{env, shared}), nil
+	w.variant = variantOf([]any{env, shared})
+	// A profile that is for clients of ours is nobody's, and keys come before it.
+	if w.profile == "" && !env.Credentials.HasKeys() && !ownProcess.MatchString(shared.CredentialProcess) {
+		w.profile = env.SharedConfigProfile
+	}
+	return w, nil
 }
 
 // name is the endpoint in a region, "" where the standard one will do.

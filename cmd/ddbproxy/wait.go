@@ -69,10 +69,13 @@ func awaitSession(ctx context.Context, port string) (string, error) {
 			found = slices.DeleteFunc(found, func(s sessionStatus) bool { return !strings.HasSuffix(s.URL, ":"+port) })
 		}
 		for _, s := range found {
-			if s.Up {
+			if s.Up && !s.Starting {
 				return s.URL, nil
 			}
 			last = &exitError{exitUnreachable, errors.New(s.URL + " has no bastion"), "ddbproxy status"}
+			if s.Starting {
+				last = &exitError{exitUnreachable, errors.New(s.URL + " is not answered yet"), "ddbproxy status"}
+			}
 			if len(s.Bastions) > 0 && s.Bastions[0].Error != "" {
 				last = &exitError{exitUnreachable, fmt.Errorf("%s has no bastion: %s", s.URL, relay.Printable(s.Bastions[0].Error, 1000)), "ddbproxy status"}
 			}

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/ddbproxy/ddbproxy/internal/relayd"
+	"github.com/ddbproxy/ddbproxy/internal/survey"
 )
 
 // Server is the bastion. Set its fields before Serve.
@@ -33,12 +34,16 @@ type Server struct {
 
 	// Dial is the bastion's own way to the network; nil is the machine's.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Surveyor tells where the bastion is; nil is nowhere.
+	Surveyor *survey.Surveyor
 	// Forward allows direct-tcpip channels (AllowTcpForwarding yes).
 	Forward bool
 	// Exec replaces what an exec request does, in tests; nil runs the relay.
 	Exec func(command string, ch ssh.Channel) (exitStatus int)
 	// NoExec refuses exec requests, as a server does that only forwards.
 	NoExec bool
+	// NoSessions opens no channel for programs, as sshd does with MaxSessions 0.
+	NoSessions bool
 	// Login changes how accounts log in, in tests; nil is by key.
 	Login func(*ssh.ServerConfig)
 	// Logger gets a line a login; nil discards.
@@ -144,6 +149,8 @@ func (s *Server) serveConn(conn net.Conn, config *ssh.ServerConfig) {
 	channels.Go(func() { ssh.DiscardRequests(reqs) }) // answers keepalives
 	for c := range chans {
 		switch {
+		case c.ChannelType() == "session" && s.NoSessions:
+			c.Reject(ssh.ConnectionFailed, "open failed")
 		case c.ChannelType() == "session":
 			channels.Go(func() { s.session(ctx, c) })
 		case c.ChannelType() == "direct-tcpip" && s.Forward:
@@ -193,7 +200,11 @@ func (s *Server) exec(ctx context.Context, command string, ch ssh.Channel) int {
 		fmt.Fprintln(ch.Stderr(), "this bastion runs nothing but ddbproxy-relay")
 		return 126
 	}
-	p := relayd.Program{Stdin: ch, Stdout: ch, Stderr: ch.Stderr(), Close: ch.Close, Dial: s.Dial}
+	surveyor := s.Surveyor
+	if surveyor == nil {
+		surveyor = new(survey.Surveyor) // not where the test happens to run
+	}
+	p := relayd.Program{Stdin: ch, Stdout: ch, Stderr: ch.Stderr(), Close: ch.Close, Dial: s.Dial, Surveyor: surveyor}
 	return p.Run(ctx, args)
 }
 

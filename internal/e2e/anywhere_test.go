@@ -22,7 +22,7 @@ func TestCallersOnAnotherMachine(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
 	r.openDoor(lab.SSHDOptions{})
-	s := r.connect("--listen", "0.0.0.0:8000", "--listen-anywhere", "--listen-name", "ddb.internal")
+	s := r.connect("--listen", "0.0.0.0:8000,[::1]:8000", "--listen-anywhere", "--listen-name", "ddb.internal")
 	contains(r, s.stderr.String(), "other machines can reach the port", "0.0.0.0:8000")
 
 	afar := r.Dialer(lab.Bastion)

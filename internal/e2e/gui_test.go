@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +18,15 @@ import (
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
-// dynamodb-admin, a GUI made for DynamoDB Local, works with the session's key
-// and the region "localhost" that such tools have: it lists the tables, and shows
-// and writes an item.
+// dynamodb-admin, a GUI made for DynamoDB Local, works with a key of its own and
+// the region "localhost" that such tools have: it lists the tables, and shows and
+// writes an item.
 func TestGUI(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, lab.Config{})
 	r.openDoor(lab.SSHDOptions{})
-	r.connect()
+	r.write(filepath.Join(r.Home, ".aws", "config"), "[default]\nregion = "+lab.Region+"\n[profile gui]\naws_access_key_id = gui\naws_secret_access_key = kept-by-the-gui-itself\n")
+	r.connect("--caller-profile", "gui")
 	createTable(t, r.gosdk(), "music")
 	if _, err := r.gosdk().PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("music"), Item: row{
 		"pk":   &types.AttributeValueMemberS{Value: "nightingale"},
@@ -34,9 +36,8 @@ func TestGUI(t *testing.T) {
 	}
 
 	program := lab.ClientScript(t, "node_modules/dynamodb-admin/dist/dynamodb-admin.js")
-	name, args := inSession("/usr/bin/env", "AWS_REGION=localhost", "DYNAMO_ENDPOINT="+localURL, "node", program, "--host", "127.0.0.1", "--port", "8001")
-	gui := r.Command(t.Context(), lab.Laptop, name, args...)
-	gui.Env = append(append(gui.Env, "XDG_RUNTIME_DIR="+r.runtime), withoutKeys()...)
+	gui := r.Command(t.Context(), lab.Laptop, "node", program, "--host", "127.0.0.1", "--port", "8001")
+	gui.Env = append(append(gui.Env, "AWS_REGION=localhost", "DYNAMO_ENDPOINT="+localURL, "AWS_ACCESS_KEY_ID=gui", "AWS_SECRET_ACCESS_KEY=kept-by-the-gui-itself"), withoutKeys()...)
 	said := &text{}
 	gui.Stderr = said
 	out, err := gui.StdoutPipe()

@@ -77,6 +77,47 @@ func TestProfileServesRealClients(t *testing.T) {
 	}
 }
 
+// Two profiles on one port: AWS sees the key of the one that the client named, in
+// its environment or in its profile.
+func TestTwoProfilesServeRealClients(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, lab.Config{}, roleUser)
+	r.openDoor(lab.SSHDOptions{})
+	r.write(filepath.Join(r.Home, ".aws", "credentials"), "[dev]\naws_access_key_id = "+keyID+"\naws_secret_access_key = "+secret+
+		"\n[role]\naws_access_key_id = "+roleKeyID+"\naws_secret_access_key = "+roleSecret+"\naws_session_token = "+roleToken+"\n")
+	r.connect("--profile", "dev,role", "--region", lab.Region)
+	ddbproxy := filepath.Join(programs, "ddbproxy")
+	for _, profile := range []string{"dev", "role"} {
+		if got := r.client(nil, ddbproxy, "configure", "by-"+profile, "--profile", profile); got.code != 0 {
+			t.Fatalf("%+v", got)
+		}
+	}
+	js, boto3 := lab.ClientScript(t, "jsv3_story.mjs"), lab.ClientScript(t, "boto3_story.py")
+	for _, tt := range []struct {
+		name, key string
+		env       []string
+		args      []string
+	}{
+		{"JavaScript, dev", keyID, nil, []string{ddbproxy, "exec", "--profile", "dev", "--", js, "list"}},
+		{"JavaScript, role", roleKeyID, nil, []string{ddbproxy, "exec", "--profile", "role", "--", js, "list"}},
+		{"boto3, dev", keyID, nil, []string{ddbproxy, "exec", "--", boto3, "list"}},
+		{"boto3, role", roleKeyID, nil, []string{ddbproxy, "exec", "--profile", "role", "--", boto3, "list"}},
+		{"JavaScript by a profile", roleKeyID, []string{"AWS_PROFILE=by-role"}, []string{js, "list"}},
+		{"AWS CLI by a profile", roleKeyID, []string{"AWS_PROFILE=by-role", "AWS_PAGER="}, []string{"/usr/bin/aws", "dynamodb", "list-tables", "--endpoint-url", localURL}},
+		{"AWS CLI by the other", keyID, []string{"AWS_PROFILE=by-dev", "AWS_PAGER="}, []string{"/usr/bin/aws", "dynamodb", "list-tables", "--endpoint-url", localURL}},
+		{"AWS CLI with the role's own keys", roleKeyID, []string{"AWS_PROFILE=role", "AWS_REGION=" + lab.Region, "AWS_PAGER="}, []string{"/usr/bin/aws", "dynamodb", "list-tables", "--endpoint-url", localURL}},
+	} {
+		if got := r.client(tt.env, tt.args[0], tt.args[1:]...); got.code != 0 {
+			t.Errorf("%s: %+v, want it answered", tt.name, got)
+			continue
+		}
+		seen := r.aws.Seen().Requests
+		if got := seen[len(seen)-1].Header.Get("Authorization"); !strings.Contains(got, " Credential="+tt.key+"/") {
+			t.Errorf("%s: DynamoDB was called by %s, want %s", tt.name, got, tt.key)
+		}
+	}
+}
+
 // python is the interpreter on PATH where a check holds in it; "" without one.
 func python(t *testing.T, check string) string {
 	t.Helper()

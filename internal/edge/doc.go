@@ -15,6 +15,6 @@
 //
 // It verifies Signature Version 4 strictly and with no code of package proxy, so that
 // the two cannot share a mistake. It compresses long answers for who asks. It counts what it saw, and Server.Fault makes it
-// break connections on demand. It limits no rates, terminates no other service, and
-// cannot verify a client that signs its User-Agent (SDK for Java 1 does).
+// break connections on demand. It limits no rates, terminates no other service but
+// STS's GetCallerIdentity, and cannot verify a client that signs its User-Agent (SDK for Java 1 does).
 package edge

@@ -14,6 +14,10 @@ const maxBody = 17 << 20
 // serveHTTP is one request: count, authenticate, authorise, break or pass on.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
+	if isSTS(r) {
+		s.sts(now, w, r)
+		return
+	}
 	if r.Method == http.MethodGet && r.URL.Path == "/" {
 		a := newAnswer()
 		_, _ = io.WriteString(a, "healthy: "+r.TLS.ServerName)

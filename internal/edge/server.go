@@ -20,7 +20,8 @@ type Server struct {
 	CA *CA
 	// Names are the host names served. A client's SNI must be one of them and its Host
 	// must equal its SNI. Empty means the names of DynamoDB in Region: standard, FIPS
-	// and dual stack, and the account-based ones of all Users' accounts.
+	// and dual stack, and the account-based ones of all Users' accounts; and STS's,
+	// which only tells who calls.
 	Names []string
 	// Region is the only one signatures may be scoped to; empty means eu-west-1.
 	Region string
@@ -186,7 +187,8 @@ func (s *Server) names() []string {
 		return s.Names
 	}
 	region := s.region()
-	names := []string{"dynamodb." + region + ".amazonaws.com", "dynamodb-fips." + region + ".amazonaws.com", "dynamodb." + region + ".api.aws"}
+	names := []string{"dynamodb." + region + ".amazonaws.com", "dynamodb-fips." + region + ".amazonaws.com", "dynamodb." + region + ".api.aws",
+		"sts." + region + ".amazonaws.com"}
 	var accounts []string
 	for _, user := range s.Users {
 		if user.Account != "" {

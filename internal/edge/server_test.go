@@ -180,7 +180,7 @@ func TestDefaultNames(t *testing.T) {
 	t.Parallel()
 	s := &Server{Region: "ap-northeast-2", Users: map[string]User{"a": {Account: "222222222222"}, "b": {Account: "222222222222"}, "c": {}}}
 	want := []string{
-		"dynamodb.ap-northeast-2.amazonaws.com", "dynamodb-fips.ap-northeast-2.amazonaws.com", "dynamodb.ap-northeast-2.api.aws",
+		"dynamodb.ap-northeast-2.amazonaws.com", "dynamodb-fips.ap-northeast-2.amazonaws.com", "dynamodb.ap-northeast-2.api.aws", "sts.ap-northeast-2.amazonaws.com",
 		"222222222222.ddb.ap-northeast-2.amazonaws.com", "222222222222.ddb.ap-northeast-2.api.aws",
 	}
 	if got := s.names(); !slices.Equal(got, want) {

@@ -79,8 +79,8 @@ func (s *Server) checkScope(auth authorization, r *http.Request) *apiError {
 	switch {
 	case auth.region != s.region():
 		return coral("InvalidSignatureException", "Credential should be scoped to a valid region, not '%s'. ", auth.region)
-	case auth.service != "dynamodb":
-		return coral("InvalidSignatureException", "Credential should be scoped to correct service: 'dynamodb'. ")
+	case auth.service != service(r):
+		return coral("InvalidSignatureException", "Credential should be scoped to correct service: '%s'. ", service(r))
 	case !auth.signs("host"):
 		return coral("InvalidSignatureException", "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}

@@ -12,12 +12,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/ddbproxy/ddbproxy/internal/survey"
 	"github.com/ddbproxy/ddbproxy/internal/version"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
@@ -29,7 +31,8 @@ It is started over ssh by ddbproxy, or by sshd as a forced command:
   restrict,command="ddbproxy-relay -region eu-west-1" ssh-ed25519 AAAA…
 
 It dials DynamoDB endpoints on port 443 and nothing else, listens nowhere,
-writes no file, and ends with its ssh session.
+writes no file, and ends with its ssh session. Asked by ddbproxy doctor, it tells
+where it is (region, VPC, subnet, security groups), by the instance's metadata.
 
 /etc/ddbproxy/relay.toml can narrow that for all relays of a machine, whatever
 their flags are; what is left out limits nothing, but that interface endpoints
@@ -61,6 +64,9 @@ type Program struct {
 	Policy string
 	// Audit replaces the syslog of -audit.
 	Audit io.Writer
+	// Surveyor tells where this machine is; nil is by its own DNS and the instance
+	// metadata.
+	Surveyor *survey.Surveyor
 	// Confine takes from the whole process what a relay does not need; it is called
 	// once all is read and opened. nil takes nothing.
 	Confine func() error
@@ -145,10 +151,11 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 		return err
 	}
 	server := &relay.Server{
-		Allow:   func(target string) error { return allowed(all, target) },
-		Dial:    gate.DialContext,
-		Version: version.String(),
-		Logger:  slog.New(slog.NewTextHandler(p.Stderr, nil)),
+		Allow:     func(target string) error { return allowed(all, target) },
+		Dial:      gate.DialContext,
+		Questions: p.surveyor().Handler(func(name string) error { return allowed(all, net.JoinHostPort(name, "443")) }),
+		Version:   version.String(),
+		Logger:    slog.New(slog.NewTextHandler(p.Stderr, nil)),
 	}
 	if slices.ContainsFunc(all, func(r rules) bool { return r.audit }) {
 		w := p.Audit
@@ -172,6 +179,15 @@ func (p Program) relay(ctx context.Context, all []rules) error {
 		work.Go(func() { gate.expire(ctx, end) })
 	}
 	return p.serve(ctx, server)
+}
+
+func (p Program) surveyor() survey.Surveyor {
+	if p.Surveyor != nil {
+		return *p.Surveyor
+	}
+	return survey.Surveyor{Metadata: survey.InstanceMetadata, Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	}}
 }
 
 // gate dials as all rules have it. A limit that cannot be held here is an error.

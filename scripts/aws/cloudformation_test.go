@@ -157,6 +157,9 @@ func (c *template) value(node *yaml.Node) any {
 				all[args[i].Value] = v
 			}
 		}
+		if text, ok := all["Fn::Base64"]; ok { // EC2's form of user data
+			return text
+		}
 		return all
 	case node.Kind == yaml.SequenceNode:
 		all := []any{}

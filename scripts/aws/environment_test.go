@@ -20,6 +20,8 @@ const (
 	gateway    = "vpce-0123456789abcdef0"
 	link       = "vpce-0fedcba9876543210"
 	bastion    = "i-0123456789abcdef0"
+	relayURL   = "https://example.com/releases/ddbproxy-relay_1.0.0_linux_arm64.rpm?X-Amz-Expires=600"
+	relaySum   = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
 // options are what the template and the module can be asked for.
@@ -32,6 +34,7 @@ type options struct {
 	key      string
 	link     string // none, dynamodb or streams
 	deny     bool
+	relay    string // the URL of a relay to install
 }
 
 var allOptions = []options{
@@ -42,6 +45,8 @@ var allOptions = []options{
 	{name: "PrivateLink", link: "dynamodb", deny: true},
 	{name: "PrivateLink for Streams in an existing VPC", link: "streams", existing: true, noSSM: true},
 	{name: "deny", deny: true},
+	{name: "relay", relay: relayURL},
+	{name: "relay and PrivateLink", relay: relayURL, link: "dynamodb", existing: true},
 }
 
 func (o options) sources() []string { return append([]string{"203.0.113.7/32"}, o.cidrs...) }
@@ -64,6 +69,8 @@ func (o options) cloudFormation() map[string]string {
 	set(o.key != "", "KeyName", o.key)
 	set(o.link != "", "PrivateLink", o.link)
 	set(o.deny, "DenyElsewhere", "true")
+	set(o.relay != "", "RelayUrl", o.relay)
+	set(o.relay != "", "RelaySha256", relaySum)
 	return p
 }
 
@@ -90,6 +97,8 @@ func (o options) terraform() map[string]cty.Value {
 	set(o.key != "", "key_name", cty.StringVal(o.key))
 	set(o.link != "", "private_link", cty.StringVal(o.link))
 	set(o.deny, "deny_elsewhere", cty.True)
+	set(o.relay != "", "relay_url", cty.StringVal(o.relay))
+	set(o.relay != "", "relay_sha256", cty.StringVal(relaySum))
 	return v
 }
 
@@ -245,6 +254,7 @@ func fromCloudFormation(t *testing.T, o options) environment {
 			disk := resource{properties: r.properties["BlockDeviceMappings"].([]any)[0].(map[string]any)}
 			e.fact("bastion", r.text("ImageId"), r.text("InstanceType"), "key", r.text("KeyName"), "profile", r.text("IamInstanceProfile"),
 				network.text("SubnetId"), network.text("AssociatePublicIpAddress"), network.text("GroupSet"), disk.text("Ebs", "Encrypted"), disk.text("Ebs", "VolumeType"))
+			e.fact("boot", r.text("UserData"))
 		default:
 			t.Errorf("%s is not compared", r.kind)
 		}
@@ -299,6 +309,7 @@ func fromTerraform(t *testing.T, o options) environment {
 			e.fact("bastion", r.text("ami"), r.text("instance_type"), "key", r.text("key_name"), "profile", r.text("iam_instance_profile"),
 				r.text("subnet_id"), r.text("associate_public_ip_address"), r.text("vpc_security_group_ids"),
 				r.text("root_block_device", "encrypted"), r.text("root_block_device", "volume_type"))
+			e.fact("boot", r.text("user_data"))
 		default:
 			t.Errorf("%s is not compared", r.kind)
 		}

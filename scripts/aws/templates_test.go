@@ -5,6 +5,7 @@ package aws
 
 import (
 	"maps"
+	"os"
 	"os/exec"
 	"reflect"
 	"regexp"
@@ -131,21 +132,27 @@ func TestPoliciesAdmitTheEndpointsOnly(t *testing.T) {
 	}
 }
 
+// With a relay of its own the bastion has an account for developers that can do
+// nothing else, and ec2-user, who is root there, is not for them.
 func TestDevelopersLogInToTheBastionOnly(t *testing.T) {
-	p, err := policy.Parse([]byte(fromCloudFormation(t, options{}).Policies["developer"]))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		action, instance, user string
-		want                   policy.Decision
+		relay, action, instance, user string
+		want                          policy.Decision
 	}{
-		{"ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.Allowed},
-		{"ec2-instance-connect:SendSSHPublicKey", bastion, "root", policy.NotAllowed},
-		{"ec2-instance-connect:SendSSHPublicKey", "i-0fedcba9876543210", "ec2-user", policy.NotAllowed},
-		{"ec2:TerminateInstances", bastion, "ec2-user", policy.NotAllowed},
-		{"ec2:DescribeInstances", bastion, "", policy.Allowed},
+		{"", "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.Allowed},
+		{"", "ec2-instance-connect:SendSSHPublicKey", bastion, "root", policy.NotAllowed},
+		{"", "ec2-instance-connect:SendSSHPublicKey", "i-0fedcba9876543210", "ec2-user", policy.NotAllowed},
+		{"", "ec2:TerminateInstances", bastion, "ec2-user", policy.NotAllowed},
+		{"", "ec2:DescribeInstances", bastion, "", policy.Allowed},
+		{"", "ec2:DescribeVpcEndpoints", bastion, "", policy.Allowed}, // for ddbproxy doctor
+		{"", "ec2:ModifyVpcEndpoint", bastion, "", policy.NotAllowed},
+		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ddbproxy", policy.Allowed},
+		{relayURL, "ec2-instance-connect:SendSSHPublicKey", bastion, "ec2-user", policy.NotAllowed},
 	} {
+		p, err := policy.Parse([]byte(fromCloudFormation(t, options{relay: c.relay}).Policies["developer"]))
+		if err != nil {
+			t.Fatal(err)
+		}
 		r := policy.Request{Action: c.action, Resource: "arn:aws:ec2:" + region + ":" + account + ":instance/" + c.instance,
 			Context: policy.Context{"ec2:osuser": {c.user}, "aws:sourcevpce": nil}}
 		if got := policy.Decide([]*policy.Policy{p}, r); got.Decision != c.want {
@@ -155,21 +162,21 @@ func TestDevelopersLogInToTheBastionOnly(t *testing.T) {
 }
 
 func TestOutputsAreWhatConnectTakes(t *testing.T) {
-	command := regexp.MustCompile(`^ddbproxy connect --instance-connect (i-[0-9a-f]{17}) --region ([a-z0-9-]+)( --endpoint (\S+))?$`)
+	command := regexp.MustCompile(`^ddbproxy connect --instance-connect (ddbproxy@)?(i-[0-9a-f]{17}) --region ([a-z0-9-]+)( --endpoint (\S+))?$`)
 	for _, o := range allOptions {
 		outputs := fromCloudFormation(t, o).Outputs
 		m := command.FindStringSubmatch(outputs["connect"])
-		if m == nil || m[1] != bastion || m[2] != region {
+		if m == nil || (m[1] != "") != (o.relay != "") || m[2] != bastion || m[3] != region {
 			t.Errorf("%s: %q", o.name, outputs["connect"])
 			continue
 		}
-		if (m[4] != "") != (o.link != "") {
-			t.Errorf("%s: endpoint %q", o.name, m[4])
+		if (m[5] != "") != (o.link != "") {
+			t.Errorf("%s: endpoint %q", o.name, m[5])
 		}
-		if m[4] == "" {
+		if m[5] == "" {
 			continue
 		}
-		ep, err := endpoint.Parse(m[4])
+		ep, err := endpoint.Parse(m[5])
 		if err != nil || ep.VPCE != link || (ep.Service == endpoint.Streams) != (o.link == "streams") {
 			t.Errorf("%s: %+v: %v", o.name, ep, err)
 		}
@@ -180,12 +187,32 @@ func TestOutputsAreWhatConnectTakes(t *testing.T) {
 	}
 }
 
-// cfn-lint knows CloudFormation's schemas, and is used where it is.
-func TestLint(t *testing.T) {
-	lint, err := exec.LookPath("cfn-lint")
+// program is one that a test needs: on PATH, or where scripts/test-deps puts it.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	file, err := exec.LookPath(name)
 	if err != nil {
-		t.Skip("no cfn-lint here; pip install cfn-lint")
+		file, err = exec.LookPath("../../.tools/python/bin/" + name)
 	}
+	if err != nil {
+		lacks(t, "no %s here: scripts/test-deps installs it", name)
+	}
+	return file
+}
+
+// lacks ends a test that this machine cannot run, as a failure where none may be
+// left out.
+func lacks(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("DDBPROXY_TEST_REQUIRE") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// cfn-lint knows CloudFormation's schemas.
+func TestLint(t *testing.T) {
+	lint := program(t, "cfn-lint")
 	// W1030: parameters that may be empty are used where they are not.
 	out, err := exec.Command(lint, "--ignore-checks", "W1030", "--", "ddbproxy.yaml").CombinedOutput()
 	if err != nil {

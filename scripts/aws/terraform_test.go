@@ -3,10 +3,12 @@ package aws
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -45,6 +47,28 @@ var toSet = function.New(&function.Spec{
 	},
 })
 
+// templateFile is Terraform's templatefile().
+var templateFile = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		name := args[0].AsString()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		template, diags := hclsyntax.ParseTemplate(text, name, hcl.InitialPos)
+		if diags.HasErrors() {
+			return cty.NilVal, diags
+		}
+		v, diags := template.Value(&hcl.EvalContext{Variables: args[1].AsValueMap()})
+		if diags.HasErrors() {
+			return cty.NilVal, diags
+		}
+		return v, nil
+	},
+})
+
 // terraform gives the resources that the module makes with o, and its outputs.
 func terraform(t *testing.T, o options) ([]resource, map[string]string) {
 	t.Helper()
@@ -63,8 +87,11 @@ func terraform(t *testing.T, o options) ([]resource, map[string]string) {
 		Functions: map[string]function.Function{
 			"jsonencode": stdlib.JSONEncodeFunc, "concat": stdlib.ConcatFunc, "join": stdlib.JoinFunc,
 			"contains": stdlib.ContainsFunc, "length": stdlib.LengthFunc, "one": oneOf, "toset": toSet,
+			"can": tryfunc.CanFunc, "regex": stdlib.RegexFunc, "templatefile": templateFile,
 		},
-		Variables: map[string]cty.Value{"data": fakeData()},
+		Variables: map[string]cty.Value{
+			"data": fakeData(), "path": cty.ObjectVal(map[string]cty.Value{"module": cty.StringVal("terraform")}),
+		},
 	}
 	m.setVariables(o.terraform())
 	// Locals and the resources they speak of depend on each other: what can be

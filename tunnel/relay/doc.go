@@ -12,6 +12,9 @@
 //	client: PRI * HTTP/2.0 … CONNECT dynamodb.eu-west-1.amazonaws.com:443
 //	server: 200, then bytes both ways
 //
+// Other requests are questions about the far end itself, which its program may
+// answer; relays that do not know them refuse them.
+//
 // The package knows neither ssh nor DynamoDB. It opens no listening socket,
 // keeps no state on disk, and a Server without an Allow function refuses all.
 package relay

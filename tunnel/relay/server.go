@@ -24,6 +24,10 @@ type Server struct {
 	// it refuses one by itself its error is or wraps an *Error.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// Questions answers requests that are no CONNECT, such as those of Client.Ask. nil
+	// refuses them.
+	Questions http.Handler
+
 	// Version is said in the hello line.
 	Version string
 
@@ -90,6 +94,10 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 			streams.Add(1)
 			defer streams.Done()
 			defer tidy.Reset(tidyAfter)
+			if r.Method != http.MethodConnect && s.Questions != nil {
+				s.Questions.ServeHTTP(w, r)
+				return
+			}
 			record := Record{Client: peer.Version, ID: cleanID(r.Header.Get(idHeader)), Target: Printable(r.Host, 300), Began: time.Now()}
 			if s.Audit != nil {
 				defer func() { s.Audit(record) }()

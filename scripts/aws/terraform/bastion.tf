@@ -8,7 +8,7 @@ resource "aws_security_group" "bastion" {
 
 resource "aws_vpc_security_group_ingress_rule" "ssh" {
   for_each          = toset(var.developer_cidrs)
-  security_group_id = aws_security_group.bastion.id
+  security_group_id = local.fleet ? aws_security_group.load_balancer[0].id : aws_security_group.bastion.id
   ip_protocol       = "tcp"
   from_port         = 22
   to_port           = 22
@@ -84,15 +84,32 @@ resource "aws_iam_instance_profile" "bastion" {
   role        = aws_iam_role.bastion[0].name
 }
 
+locals {
+  # ../ddbproxy.yaml has the same script.
+  user_data = local.locked ? templatefile("${path.module}/bastion.sh.tftpl", {
+    region  = local.region
+    vpce    = local.linked ? aws_vpc_endpoint.private_link[0].id : ""
+    url     = var.relay_url
+    sha256  = var.relay_sha256
+    secret  = var.host_key_secret
+    hostkey = var.host_key
+    keys    = join("\n", var.developer_keys)
+    stack   = ""
+  }) : null
+}
+
 resource "aws_instance" "bastion" {
+  count                       = local.fleet ? 0 : 1
   ami                         = data.aws_ssm_parameter.ami.insecure_value
   instance_type               = var.instance_type
   key_name                    = var.key_name == "" ? null : var.key_name
   iam_instance_profile        = one(aws_iam_instance_profile.bastion[*].name)
-  subnet_id                   = local.subnet_id
+  subnet_id                   = local.subnet_ids[0]
   associate_public_ip_address = var.public_ip
   vpc_security_group_ids      = [aws_security_group.bastion.id]
   tags                        = { Name = "ddbproxy-bastion" }
+  user_data                   = local.user_data
+  user_data_replace_on_change = true # it runs at the first boot only
 
   metadata_options {
     http_tokens                 = "required" # IMDSv2
@@ -107,4 +124,11 @@ resource "aws_instance" "bastion" {
   lifecycle {
     ignore_changes = [ami] # a newer image is no reason for another bastion
   }
+
+  # The first boot needs a way out.
+  depends_on = [
+    aws_route.default,
+    aws_route_table_association.subnet,
+    aws_vpc_security_group_egress_rule.ssm,
+  ]
 }

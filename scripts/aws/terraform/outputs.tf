@@ -1,10 +1,20 @@
+locals {
+  where    = local.fleet ? "ddbproxy@${aws_lb.bastion[0].dns_name}" : "--instance-connect ${local.locked ? "ddbproxy@" : ""}${aws_instance.bastion[0].id}"
+  endpoint = local.linked ? " --endpoint ${aws_vpc_endpoint.private_link[0].dns_entry[0].dns_name}" : ""
+}
+
 output "connect" {
   description = "What to run on a laptop"
-  value       = local.linked ? "ddbproxy connect --instance-connect ${aws_instance.bastion.id} --region ${local.region} --endpoint ${aws_vpc_endpoint.private_link[0].dns_entry[0].dns_name}" : "ddbproxy connect --instance-connect ${aws_instance.bastion.id} --region ${local.region}"
+  value       = "ddbproxy connect ${local.where} --region ${local.region}${local.endpoint}"
+}
+
+output "known_hosts" {
+  description = "The line for a laptop's ~/.ssh/known_hosts, before it connects for the first time"
+  value       = local.fleet ? "${aws_lb.bastion[0].dns_name} ${var.host_key}" : null
 }
 
 output "instance_id" {
-  value = aws_instance.bastion.id
+  value = one(aws_instance.bastion[*].id)
 }
 
 output "endpoint_ids" {

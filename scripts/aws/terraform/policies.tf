@@ -3,7 +3,7 @@ resource "aws_iam_policy" "developer" {
   description = "DynamoDB through the VPC endpoint, and ssh to the bastion by EC2 Instance Connect"
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = [for s in [
       {
         Sid       = "DynamoDBThroughEndpoint"
         Effect    = "Allow"
@@ -15,8 +15,8 @@ resource "aws_iam_policy" "developer" {
         Sid       = "InstanceConnect"
         Effect    = "Allow"
         Action    = "ec2-instance-connect:SendSSHPublicKey"
-        Resource  = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/${aws_instance.bastion.id}"
-        Condition = { StringEquals = { "ec2:osuser" = "ec2-user" } }
+        Resource  = "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/${join("", aws_instance.bastion[*].id)}"
+        Condition = { StringEquals = { "ec2:osuser" = local.locked ? "ddbproxy" : "ec2-user" } }
       },
       {
         Sid      = "FindBastion"
@@ -24,7 +24,20 @@ resource "aws_iam_policy" "developer" {
         Action   = "ec2:DescribeInstances"
         Resource = "*"
       },
-    ]
+      {
+        Sid    = "Doctor" # ddbproxy doctor skips what it may not ask
+        Effect = "Allow"
+        Action = [
+          "ec2:DescribeNetworkAcls",
+          "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribePrefixLists",
+          "ec2:DescribeRouteTables",
+          "ec2:DescribeSecurityGroups",
+          "ec2:DescribeVpcEndpoints",
+        ]
+        Resource = "*"
+      },
+    ] : s if s.Sid != "InstanceConnect" || !local.fleet] # it gives a key to one machine only
   })
 }
 

@@ -1,0 +1,103 @@
+// Package survey is what a relay tells of the machine that it runs on, for
+// ddbproxy doctor: where that is in AWS, and what its DNS says of DynamoDB. A
+// Surveyor finds it out on the bastion, Read takes it on the laptop.
+//
+// It is the instance's place and nothing else: no credentials, no user data, no
+// tags.
+package survey
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+)
+
+// Path is the question that a relay answers with a Survey; its query has the
+// name to look up.
+const Path = "/survey"
+
+// Question asks for a survey with the addresses of name.
+func Question(name string) string { return Path + "?name=" + name }
+
+// Survey is the answer. What was not found out is empty, and the reason is in the
+// field beside it.
+type Survey struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+	NameError string       `json:"name_error,omitempty"`
+	// Refused is why the name was not looked up: the relay may not dial it.
+	Refused string `json:"refused,omitempty"`
+
+	Place         Place  `json:"place"`
+	MetadataError string `json:"metadata_error,omitempty"`
+}
+
+// Place is where an EC2 instance is.
+type Place struct {
+	Region         string     `json:"region,omitempty"`
+	Instance       string     `json:"instance,omitempty"`
+	VPC            string     `json:"vpc,omitempty"`
+	Subnet         string     `json:"subnet,omitempty"`
+	SecurityGroups []string   `json:"security_groups,omitempty"` // ids
+	PrivateAddr    netip.Addr `json:"private_addr,omitzero"`
+}
+
+// Surveyor looks. Its zero value is blind.
+type Surveyor struct {
+	// Lookup resolves a name as the bastion does; nil does not.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Metadata is the URL of the instance metadata service; "" is none.
+	Metadata string
+}
+
+// Survey looks up name, which may be "", and finds out where it is.
+func (s Surveyor) Survey(ctx context.Context, name string) Survey {
+	found := Survey{Name: name}
+	if name != "" && s.Lookup != nil {
+		addrs, err := s.Lookup(ctx, name)
+		for _, a := range addrs {
+			found.Addresses = append(found.Addresses, a.Unmap())
+		}
+		if err != nil {
+			found.NameError = err.Error()
+		}
+	}
+	var err error
+	if found.Place, err = s.place(ctx); err != nil {
+		found.MetadataError = err.Error()
+	}
+	return found
+}
+
+// Handler answers questions for surveys. Names that allow refuses are not looked
+// up.
+func (s Surveyor) Handler(allow func(name string) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+Path, func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Query().Get("name")
+		var refused error
+		if name != "" {
+			if refused = allow(name); refused != nil {
+				name = ""
+			}
+		}
+		found := s.Survey(r.Context(), name)
+		if refused != nil {
+			found.Name, found.Refused = r.URL.Query().Get("name"), refused.Error()
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(found) // a client that left is no news
+	})
+	return mux
+}
+
+// Read takes an answer. Its texts are the other side's.
+func Read(answer []byte) (Survey, error) {
+	var s Survey
+	if err := json.Unmarshal(answer, &s); err != nil {
+		return Survey{}, fmt.Errorf("the relay's answer is not what this ddbproxy knows: %w", err)
+	}
+	return s, nil
+}
