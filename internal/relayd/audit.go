@@ -46,8 +46,9 @@ func whoever() []slog.Attr {
 		attrs = append(attrs, slog.String("from", net.JoinHostPort(from[0], from[1])))
 	}
 	if file := os.Getenv("SSH_USER_AUTH"); file != "" {
-		if text, err := os.ReadFile(file); err == nil {
-			attrs = append(attrs, slog.String("login", logins(text)))
+		// Where sshd has no ExposeAuthInfo but AcceptEnv *, the client names it.
+		if text, err := readFile(file); err == nil {
+			attrs = append(attrs, slog.String("login", logins([]byte(text))))
 		}
 	}
 	return attrs

@@ -110,6 +110,17 @@ func TestAuditQuotesWhatTheClientSays(t *testing.T) {
 	}
 }
 
+// What the environment names may be no list of sshd's.
+func TestAuditReadsNoEndlessFile(t *testing.T) {
+	t.Setenv("SSH_USER_AUTH", "/dev/zero")
+	t.Setenv("SSH_CONNECTION", "root 22 x y z")
+	var log lines
+	newAuditor(&log, slog.New(slog.DiscardHandler)).write(relay.Record{ID: "A", Began: time.Now()})
+	if text := log.text.String(); strings.Contains(text, "login=") || strings.Contains(text, "from=") || !strings.Contains(text, " id=A ") {
+		t.Errorf("the audit is %q", text)
+	}
+}
+
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("gone") }

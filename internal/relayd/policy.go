@@ -45,8 +45,8 @@ type rules struct {
 	audit     bool
 }
 
-// maxPolicy bounds a file, in bytes.
-const maxPolicy = 1 << 20
+// maxFile bounds a file that is read, in bytes.
+const maxFile = 1 << 20
 
 // loadPolicies reads the machine's file, if there is one, and the one named by
 // -policy, which has to be there.
@@ -56,7 +56,7 @@ func loadPolicies(machine, named string) ([]rules, error) {
 		if file == "" {
 			continue
 		}
-		text, err := readPolicy(file)
+		text, err := readFile(file)
 		if file == machine && errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -73,15 +73,16 @@ func loadPolicies(machine, named string) ([]rules, error) {
 	return all, nil
 }
 
-func readPolicy(file string) (string, error) {
+// readFile reads a file that may be anything.
+func readFile(file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
-	if err == nil && len(text) > maxPolicy {
-		err = fmt.Errorf("%s: larger than %d bytes", file, maxPolicy)
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: larger than %d bytes", file, maxFile)
 	}
 	return string(text), err
 }
