@@ -43,6 +43,10 @@ func (c *Client) newStripes(r *runningRelay, l *link) *stripes {
 	st := &stripes{relays: []*runningRelay{r}, spread: c.spread, log: c.log()}
 	if l != nil {
 		st.full = l.full
+		select {
+		case <-l.full: // by an upload
+		default:
+		}
 		st.more = func(ctx context.Context) (*runningRelay, error) {
 			return c.startRelay(ctx, &besideShell{sshShell: sshShell{l}})
 		}

@@ -203,3 +203,22 @@ func TestHungFurtherRelayLeavesTheFirstAlone(t *testing.T) {
 		t.Errorf("the first relay's connection: %v; session replaced: %v", err, c.current != s)
 	}
 }
+
+// An upload fills its channel's window too, and is over when there are
+// connections.
+func TestUploadWidensNothing(t *testing.T) {
+	c, l := &Client{}, &link{full: make(chan struct{}, 1)}
+	notify(l.full)
+	st := c.newStripes(nil, l)
+	select {
+	case <-st.full:
+		t.Error("relays are started for what went before the first")
+	default:
+	}
+	notify(l.full)
+	select {
+	case <-st.full:
+	default:
+		t.Error("what came after is not heard")
+	}
+}

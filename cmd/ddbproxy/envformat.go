@@ -23,7 +23,7 @@ func formatNamed(name string) envFormat {
 		return lines("export %s=%s;\n", shellQuote, "unset %s;\n")
 	case "fish":
 		// What a universal variable says is the user's lasting choice.
-		return lines("set -gx %s %s\n", fishQuote, "set -eg %s\n")
+		return lines("set -gx %s %s\n", fishQuote, "set -eg %s; or true\n")
 	case "powershell", "pwsh":
 		return lines("$env:%s = %s\n", powershellQuote, "$env:%s = $null\n")
 	case "cmd":
@@ -50,7 +50,7 @@ func defaultFormat() string {
 func lines(set string, quote func(string) string, unset string) envFormat {
 	return func(variables []variable, without []string) (string, error) {
 		var b strings.Builder
-		for _, name := range without { // first, since fish fails where there is none
+		for _, name := range without {
 			fmt.Fprintf(&b, unset, name)
 		}
 		for _, v := range variables {

@@ -20,7 +20,7 @@ func TestEnvFormatsQuote(t *testing.T) {
 	for _, tt := range []struct{ format, want string }{
 		{"sh", "unset C;\nexport A='it'\\''s';\nexport B='\\ \"x\" $y ’';\n"},
 		{"bash", "unset C;\nexport A='it'\\''s';\nexport B='\\ \"x\" $y ’';\n"},
-		{"fish", "set -eg C\nset -gx A 'it\\'s'\nset -gx B '\\\\ \"x\" $y ’'\n"},
+		{"fish", "set -eg C; or true\nset -gx A 'it\\'s'\nset -gx B '\\\\ \"x\" $y ’'\n"},
 		{"PowerShell", "$env:C = $null\n$env:A = 'it''s'\n$env:B = '\\ \"x\" $y ’’'\n"},
 		{"json", "{\n  \"A\": \"it's\",\n  \"B\": \"\\\\ \\\"x\\\" $y ’\",\n  \"C\": null\n}\n"},
 	} {

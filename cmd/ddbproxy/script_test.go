@@ -3,17 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ddbproxy/ddbproxy/internal/story"
 )
 
 func TestMain(m *testing.M) {
@@ -47,10 +45,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
 		Setup: setup,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"await": await,
-		},
+		Cmds:  story.Commands(),
 	})
 }
 
@@ -86,40 +81,4 @@ func setup(e *testscript.Env) error {
 		"AWS_REGION="+demoRegion, "DDBPROXY_LISTEN=0", "AWS_EC2_METADATA_DISABLED=true",
 	)
 	return nil
-}
-
-// exits runs a command and wants an exact exit code: exits 3 ddbproxy …
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND …")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
-// await runs a command until it succeeds; a script's background commands need
-// a moment.
-func await(ts *testscript.TestScript, neg bool, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for ts.Exec(args[0], args[1:]...) != nil {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			ts.Fatalf("%v did not succeed in 30 s", args)
-		}
-	}
 }
