@@ -51,6 +51,7 @@ func (r *region) around(t *testing.T) *vpc.Server {
 // doctor runs the command for the instance, whose id is all that is known of it.
 func (r *region) doctor(t *testing.T, more ...string) (code int, printed string) {
 	t.Helper()
+	t.Setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "") // a command before this one, in this process, has set it
 	var stdout, stderr strings.Builder
 	code = run(append([]string{"doctor", "bastion", "--instance-connect", testInstance, "--ssh-config", r.file("ssh_config"),
 		"--known-hosts", r.file("known_hosts"), "--listen", "0"}, more...), strings.NewReader(""), &stdout, &stderr)
