@@ -15,7 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/smithy-go/logging"
 	"golang.org/x/net/http/httpproxy"
 
@@ -59,6 +61,10 @@ func loadAWS(ctx context.Context, o *connectOptions, prompter tunnel.Prompter) (
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		config.WithLogger(logging.Nop{}), // it would write to standard error
+		// One try, as the AWS CLI: where there are no metadata each request would wait.
+		config.WithEC2RoleCredentialOptions(func(e *ec2rolecreds.Options) {
+			e.Client = imds.New(imds.Options{HTTPClient: client, Retryer: aws.NopRetryer{}})
+		}),
 		config.WithCredentialsCacheOptions(func(c *aws.CredentialsCacheOptions) {
 			c.ExpiryWindow, c.ExpiryWindowJitterFrac = 5*time.Minute, 0.5
 		}),

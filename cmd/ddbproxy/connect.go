@@ -272,7 +272,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(newSeldom(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
+	return slog.New(slog.NewTextHandler(lockedWriter{c}, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -280,7 +280,7 @@ func (o *connectOptions) logger(c *console) *slog.Logger {
 			}
 			return a
 		},
-	})))
+	}))
 }
 
 // lockedWriter keeps log lines out of questions.

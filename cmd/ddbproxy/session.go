@@ -103,6 +103,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		o.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
 	}
 	log := o.logger(c)
+	ofCallers := slog.New(newSeldom(log.Handler())) // whoever they are
 	if addrs := exposed(listeners); len(addrs) > 0 {
 		unless := ""
 		if o.tls {
@@ -128,7 +129,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Hold:       o.hold,
 		Compress:   proxy.Compression(o.compress),
 		Hosts:      o.listenNames,
-		Logger:     log,
+		Logger:     ofCallers,
 	}
 	s.tunnel.Moved = s.proxy.Redial
 	if s.endpoint = o.endpoint; s.endpoint == "" {
@@ -146,7 +147,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 	}()
 	if err = s.tunnel.Start(ctx); err == nil {
 		if err = s.look(ctx); err == nil {
-			s.serve(listeners, log)
+			s.serve(listeners, ofCallers)
 		}
 	}
 	if err != nil {

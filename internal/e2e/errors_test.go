@@ -194,7 +194,7 @@ func TestWithoutCredentialsTheSessionStaysUp(t *testing.T) {
 	r := newRig(t, lab.Config{})
 	r.openDoor(lab.SSHDOptions{})
 	s := r.connectWith([]string{"AWS_SHARED_CREDENTIALS_FILE=/dev/null"})
-	contains(r, s.stderr.String(), "no AWS credentials from")
+	eventually(t, "it is said", func() bool { return strings.Contains(s.stderr.String(), "no AWS credentials from") })
 	allSay(t, r.complaints(t, nil, nil), "DDBProxyCredentialsUnavailable", "aws configure")
 	if got := r.cli(r.proxyMode(), "list-tables", "--output", "text"); got != (outcome{}) {
 		t.Errorf("in proxy mode: %+v, want an empty list", got)

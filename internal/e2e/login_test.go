@@ -204,6 +204,7 @@ func TestSSOLoginIsPickedUp(t *testing.T) {
 					})
 				}
 				asking.Wait()
+				eventually(t, "the terminal is told", func() bool { return told() > from })
 				if told() != from+1 {
 					t.Errorf("the terminal was told %d times, want once for all requests:\n%s", told()-from, s.stderr)
 				}
@@ -218,6 +219,7 @@ func TestSSOLoginIsPickedUp(t *testing.T) {
 					t.Errorf("after the login: %v", err)
 				}
 			}
+			eventually(t, "it is said", func() bool { return told() > 0 })
 			if told() != 1 {
 				t.Errorf("at the start ddbproxy said %q, want %q once", s.stderr, hint)
 			}

@@ -84,15 +84,17 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	}
 
 	listener := listenOne(conn)
-	var streams sync.WaitGroup
+	var streams gate
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	tidy := time.AfterFunc(tidyAfter, debug.FreeOSMemory)
 	defer tidy.Stop()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			streams.Add(1)
-			defer streams.Done()
+			if !streams.enter() {
+				return // too late: the connection is closed
+			}
+			defer streams.leave()
 			defer tidy.Reset(tidyAfter)
 			if r.Method != http.MethodConnect && s.Questions != nil {
 				s.Questions.ServeHTTP(w, r)
@@ -125,11 +127,38 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 		},
 	}
 	err = server.Serve(listener)
-	streams.Wait() // their connection is closed, so they end
+	streams.shut() // their connection is closed, so they end
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
+}
+
+// gate lets streams in until it is shut; net/http may start a handler after its
+// server has ended.
+type gate struct {
+	mu      sync.Mutex
+	closed  bool
+	streams sync.WaitGroup
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.streams.Add(1)
+	}
+	return !g.closed
+}
+
+func (g *gate) leave() { g.streams.Done() }
+
+// shut lets none in any more, and waits for those that are.
+func (g *gate) shut() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.streams.Wait()
 }
 
 // carry handles one CONNECT stream: check, dial, copy both ways.
