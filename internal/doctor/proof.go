@@ -19,6 +19,7 @@ import (
 
 	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
@@ -151,7 +152,7 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	f.Through, err = w.send(ctx, f, w.http, f.Endpoint)
 	var refused *relay.Error
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.Is(err, tunnel.ErrNoForwarding):
 		return w.unreached(ctx, f, err)
 	case err != nil:
 		return Bad(cause(err).Error(), "The call did not come through, though the way was there a moment ago.", "ddbproxy doctor "+w.Client.Destination)

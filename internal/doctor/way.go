@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +31,8 @@ type Way struct {
 	traces []tunnel.Trace
 	err    error // of the start
 	dialed time.Duration
+
+	forbidden bool // ssh does not forward to DynamoDB; valid after forwarding
 
 	surveyed *survey.Survey
 	blind    *Finding     // why it is not
@@ -192,78 +193,4 @@ func (w *Way) failed(step tunnel.Step) Finding {
 		remedy = "ssh -v " + w.Client.Destination
 	}
 	return Bad(fmt.Sprintf("%s: %v", e.Host, e.Err), steps[step].meaning, remedy)
-}
-
-// forwarding is needed where no relay runs.
-func (w *Way) forwarding(ctx context.Context, f *Facts) Finding {
-	if w.Client.SSHCommand != "" {
-		return Skip("--ssh-command carries the relay only")
-	}
-	if w.err != nil {
-		return w.ended()
-	}
-	err := w.Client.Forwards(ctx, f.Endpoint+":443")
-	switch {
-	case err == nil:
-		return Well("allowed")
-	case w.Client.Status().Carrier == tunnel.CarrierForward:
-		return Bad(err.Error(), "No relay carries connections either, so none come to DynamoDB.", "set AllowTcpForwarding yes for this account in the bastion's sshd_config, or install ddbproxy-relay there")
-	}
-	return Well("not allowed, and not needed: the relay carries")
-}
-
-// sessionsWanted is what connect uses at most beside the first relay.
-const sessionsWanted = 7
-
-func (w *Way) sessions(context.Context, *Facts) Finding {
-	switch {
-	case w.Client.SSHCommand != "":
-		return Skip("--ssh-command has one")
-	case errors.Is(w.err, tunnel.ErrNoSession):
-		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", "set MaxSessions 10 for this account in the bastion's sshd_config, or say --carrier forward")
-	case w.err != nil:
-		return w.ended()
-	}
-	more, err := w.Client.Sessions(sessionsWanted)
-	if w.Client.Status().Carrier == tunnel.CarrierRelay {
-		more++ // its own
-	}
-	switch {
-	case err != nil:
-		return Bad(err.Error(), "The connection to the bastion did not last.", "ddbproxy doctor "+w.Client.Destination)
-	case more == 0:
-		return Well("none: no relay can run, and ssh has to forward (MaxSessions)")
-	case more >= sessionsWanted:
-		return Well("enough: large answers over a long line take several")
-	}
-	return Well("%d at a time: large answers over a long line would take %d (MaxSessions)", more, sessionsWanted+1)
-}
-
-// carrier is what connections travel by.
-func (w *Way) carrier(context.Context, *Facts) Finding {
-	switch {
-	case errors.Is(w.err, tunnel.ErrNoSession):
-		return blocked("SSH: sessions, which failed")
-	case w.fault() != "":
-		return w.step(tunnel.StepCarrier)
-	}
-	s := w.Client.Status()
-	switch {
-	case s.Carrier == tunnel.CarrierForward && s.Reason != "":
-		return Well("none: ssh forwards instead, without the relay's allow-list, and slower with many calls at once: %s", s.Reason)
-	case s.Carrier == tunnel.CarrierForward:
-		return Well("none: --carrier forward")
-	}
-	var more []string
-	if s.Relay != w.Version {
-		more = append(more, "this is "+w.Version+", of the same protocol")
-	}
-	if slices.ContainsFunc(w.traces, func(t tunnel.Trace) bool { return t.Step == tunnel.StepUpload }) {
-		more = append(more, "uploaded just now, as connect does")
-	}
-	finding := Well("%s", strings.Join(append([]string{s.Relay}, more...), "; "))
-	if i := slices.IndexFunc(w.traces, func(t tunnel.Trace) bool { return t.Step == tunnel.StepCarrier }); i >= 0 {
-		finding.took = w.traces[i].Took
-	}
-	return finding
 }
