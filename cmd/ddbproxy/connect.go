@@ -222,6 +222,11 @@ func (o *connectOptions) checkSSHCommand() error {
 	return usageError("put what it says into the command", "%s has no effect with --ssh-command", other)
 }
 
+// hasOwnSSH reports whether flags say how to log in.
+func (o *connectOptions) hasOwnSSH() bool {
+	return o.sshConfig != "" || o.sshCommand != "" || len(o.identities)+len(o.knownHosts) > 0
+}
+
 // regionName is how AWS's regions are called. A host of such a name can be given
 // as USER@HOST.
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]$`)

@@ -29,6 +29,8 @@ type sessionInfo struct {
 	// Bastions and Carrier are what connect was given.
 	Bastions []string `json:"bastions"`
 	Carrier  string   `json:"carrier"`
+	// OwnSSH tells that its flags have ssh settings that ssh's files do not.
+	OwnSSH bool `json:"own_ssh"`
 	// Starting tells that requests are not answered yet, or never.
 	Starting bool `json:"starting"`
 	// Keys are those of all profiles, the default one's first.

@@ -36,6 +36,7 @@ const (
 type session struct {
 	bastions  []string // as they were given, like carrier
 	carrier   string
+	ownSSH    bool
 	tunnel    *tunnel.Pool
 	proxy     *proxy.Server
 	server    *http.Server
@@ -109,7 +110,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		}
 		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted"+unless, "listen", strings.Join(addrs, " "))
 	}
-	s := &session{url: endpointURL(listeners), bastions: o.destinations, carrier: o.carrier, end: o.end}
+	s := &session{url: endpointURL(listeners), bastions: o.destinations, carrier: o.carrier, ownSSH: o.hasOwnSSH(), end: o.end}
 	if o.tls {
 		if err := s.useTLS(namesBeyond(listeners, o.listenNames), settings.caBundle, log); err != nil {
 			closeAll()
@@ -255,7 +256,7 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
 	info := sessionInfo{
-		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle, Bastions: s.bastions, Carrier: s.carrier, Starting: !s.up.Load(),
+		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle, Bastions: s.bastions, Carrier: s.carrier, OwnSSH: s.ownSSH, Starting: !s.up.Load(),
 	}
 	for _, who := range s.proxy.Identities {
 		info.Keys = append(info.Keys, profileKey{who.Profile, who.Keys[0].ID, who.Keys[0].Secret})

@@ -37,11 +37,15 @@ func (v *visit) whereto(ctx context.Context, args []string) error {
 	if len(args) > 0 || v.instance.id != "" {
 		return v.target(args)
 	}
-	running, _, _ := sessions[sessionStatus](ctx, "/status") // none is no error here
+	running, _, _ := sessions[sessionInfo](ctx, "/session") // none is no error here
 	for _, s := range running {
+		if s.OwnSSH && !v.hasOwnSSH() {
+			return usageError("ddbproxy doctor "+strings.Join(s.Bastions, " ")+", with the same flags",
+				"the session at %s was started with ssh settings of its own (--ssh-config, --identity, --known-hosts or --ssh-command)", s.URL)
+		}
 		for _, b := range s.Bastions {
-			if !slices.Contains(v.destinations, b.Destination) {
-				v.destinations = append(v.destinations, b.Destination)
+			if !slices.Contains(v.destinations, b) {
+				v.destinations = append(v.destinations, b)
 			}
 		}
 	}

@@ -59,7 +59,7 @@ type network struct {
 // is served.
 func (n *network) open(f *Facts) (skip *Finding) {
 	n.region = f.BastionRegion
-	if n.region == "" {
+	if n.region == "" || f.Region != "" && !samePartition(n.region, f.Region) { // keys of one are not for another
 		n.region = f.Region
 	}
 	var s Finding
@@ -153,7 +153,7 @@ func (n *network) lookInstance(ctx context.Context, f *Facts) Finding {
 	in := &ec2.DescribeInstancesInput{}
 	switch {
 	case f.VPC != "" && f.Subnet != "" && len(f.SecurityGroups) > 0:
-		return Well("%s in %s, %s", nameOr(f.Instance, "the bastion"), f.Subnet, f.VPC)
+		return Well("%s in %s, %s, as the relay says", nameOr(f.Instance, "the bastion"), f.Subnet, f.VPC)
 	case f.Instance != "":
 		in.InstanceIds = []string{f.Instance}
 	default:
@@ -180,6 +180,15 @@ func (n *network) lookInstance(ctx context.Context, f *Facts) Finding {
 		f.PrivateAddr = a
 	}
 	return Well("%s in %s, %s", f.Instance, f.Subnet, f.VPC)
+}
+
+// samePartition reports whether regions are of the same of AWS's worlds.
+func samePartition(a, b string) bool {
+	domain := func(region string) string {
+		host, _ := endpoint.Host(endpoint.DynamoDB, region, false, false)
+		return strings.TrimPrefix(host, "dynamodb."+region)
+	}
+	return domain(a) == domain(b)
 }
 
 func nameOr(name, otherwise string) string {

@@ -122,11 +122,19 @@ func (n *network) lookInterface(ctx context.Context, f *Facts) Finding {
 	case no:
 		return Bad(fmt.Sprintf("%s of %s does not let %s in on port 443", ids[0], f.VPCE, f.PrivateAddr),
 			"Connections of the bastion to the endpoint get no answer.",
-			n.aws("ec2 authorize-security-group-ingress --group-id %s --protocol tcp --port 443 --cidr %s/32", ids[0], f.PrivateAddr))
+			n.aws("ec2 authorize-security-group-ingress --group-id %s "+source(f.PrivateAddr), ids[0]))
 	case perhaps:
 		return Skip("%s has rules for prefix lists that are not known here", ids[0])
 	}
 	return Well("%s lets %s in", ids[0], f.PrivateAddr)
+}
+
+// source is one address's connections to port 443, as options of the AWS CLI.
+func source(a netip.Addr) string {
+	if a.Is4() {
+		return fmt.Sprintf("--protocol tcp --port 443 --cidr %s/32", a)
+	}
+	return fmt.Sprintf("--ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,Ipv6Ranges=[{CidrIpv6=%s/128}]'", a)
 }
 
 // interfaceAddrs are the private addresses of an interface endpoint, and in which

@@ -107,6 +107,7 @@ func (l *Checklist) Run(ctx context.Context, checks []Check, f *Facts) {
 	for _, c := range checks {
 		start := time.Now()
 		r := Result{ID: c.ID, Bastion: f.Bastion, Section: c.Section, Title: c.Title, Finding: c.look(ctx, f, l.Results)}
+		r.Detail, r.Meaning, r.Remedy = printable(r.Detail), printableLines(r.Meaning), printableLines(r.Remedy)
 		r.Duration = milliseconds(cmp.Or(r.took, time.Since(start)))
 		l.Results = append(l.Results, r)
 		if l.Each != nil {
@@ -125,7 +126,7 @@ func Run(ctx context.Context, checks []Check, f *Facts, each func(Result)) []Res
 // look is the finding of c after those of the checks before it.
 func (c Check) look(ctx context.Context, f *Facts, before []Result) Finding {
 	if ctx.Err() != nil {
-		return Skip("interrupted")
+		return Skip(interrupted)
 	}
 	for _, id := range c.Needs {
 		i := slices.IndexFunc(before, func(r Result) bool { return r.ID == id && (r.Bastion == "" || r.Bastion == f.Bastion) })
@@ -156,7 +157,10 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond)
 }
 
-// AllWell reports whether no check failed.
+// interrupted is why the rest was skipped.
+const interrupted = "interrupted"
+
+// AllWell reports whether the checks were made and none failed.
 func AllWell(results []Result) bool {
-	return !slices.ContainsFunc(results, func(r Result) bool { return r.Outcome == Failed })
+	return !slices.ContainsFunc(results, func(r Result) bool { return r.Outcome == Failed || r.Detail == interrupted })
 }

@@ -17,7 +17,8 @@ type Printer struct {
 	heading string
 }
 
-// Print shows a line, and under a failed check what it means and what mends it.
+// Print shows a line, and under a failed check what it means and what mends it. A
+// Checklist has made its texts printable.
 func (p *Printer) Print(r Result) {
 	if heading := strings.TrimSpace(string(r.Section) + "  " + printable(r.Bastion)); heading != p.heading {
 		if p.heading != "" {
@@ -27,15 +28,15 @@ func (p *Printer) Print(r Result) {
 		fmt.Fprintln(p.W, p.in("1", heading))
 	}
 	mark := map[Outcome]string{OK: p.in("32", "✓"), Failed: p.in("31", "✗"), Skipped: p.in("33", "–")}[r.Outcome]
-	fmt.Fprintf(p.W, "  %s %-22s %s\n", mark, r.Title, printable(r.Detail))
+	fmt.Fprintf(p.W, "  %s %-22s %s\n", mark, r.Title, r.Detail)
 	if r.Outcome != Failed {
 		return
 	}
 	for line := range strings.SplitSeq(r.Meaning, "\n") {
-		fmt.Fprintf(p.W, "      %s\n", printable(line))
+		fmt.Fprintf(p.W, "      %s\n", line)
 	}
 	for line := range strings.SplitSeq(r.Remedy, "\n") {
-		fmt.Fprintf(p.W, "      %s %s\n", p.in("1", "→"), printable(line))
+		fmt.Fprintf(p.W, "      %s %s\n", p.in("1", "→"), line)
 	}
 }
 
@@ -58,3 +59,12 @@ func (p *Printer) in(color, text string) string {
 
 // printable makes one line of words that may be a server's own.
 func printable(text string) string { return relay.Printable(text, 1000) }
+
+// printableLines keeps the ends of lines.
+func printableLines(text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, printable(line))
+	}
+	return strings.Join(lines, "\n")
+}

@@ -9,9 +9,15 @@ package survey
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"regexp"
+	"slices"
+
+	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
 // Path is the question that a relay answers with a Survey; its query has the
@@ -93,11 +99,50 @@ func (s Surveyor) Handler(allow func(name string) error) http.Handler {
 	return mux
 }
 
-// Read takes an answer. Its texts are the other side's.
+// Read takes an answer. It is the other side's, which may be anybody's: ids,
+// regions and addresses are in their form or the answer is refused, since they end
+// up in commands that a person is told to run; texts are one printable line.
 func Read(answer []byte) (Survey, error) {
 	var s Survey
 	if err := json.Unmarshal(answer, &s); err != nil {
 		return Survey{}, fmt.Errorf("the relay's answer is not what this ddbproxy knows: %w", err)
 	}
+	if wrong := s.Place.wrong(); wrong != "" {
+		return Survey{}, fmt.Errorf("the relay's answer has %s that cannot be one", wrong)
+	}
+	if len(s.Addresses) > most || slices.ContainsFunc(s.Addresses, zoned) {
+		return Survey{}, errors.New("the relay's answer has addresses that no name has")
+	}
+	for _, text := range []*string{&s.Name, &s.NameError, &s.Refused, &s.MetadataError} {
+		*text = relay.Printable(*text, 300)
+	}
 	return s, nil
 }
+
+// most is how many addresses a name, or security groups an instance, can have here.
+const most = 64
+
+// id is the form of EC2's resource ids.
+var id = regexp.MustCompile(`^(i|vpc|subnet|sg)-[0-9a-f]{1,32}$`)
+
+// wrong names what is in no form of AWS's, "" for nothing.
+func (p Place) wrong() string {
+	if _, err := endpoint.Host(endpoint.DynamoDB, p.Region, false, false); err != nil && p.Region != "" {
+		return "a region"
+	}
+	for _, one := range append([]string{p.Instance, p.VPC, p.Subnet}, p.SecurityGroups...) {
+		if one != "" && !id.MatchString(one) {
+			return "an id"
+		}
+	}
+	switch {
+	case len(p.SecurityGroups) > most:
+		return "more security groups"
+	case zoned(p.PrivateAddr):
+		return "an address"
+	}
+	return ""
+}
+
+// zoned reports whether an address has a zone, which may be any text.
+func zoned(a netip.Addr) bool { return a.Zone() != "" }

