@@ -192,5 +192,9 @@ func (w *Way) failed(step tunnel.Step) Finding {
 	if remedy == "" {
 		remedy = "ssh -v " + w.Client.Destination
 	}
-	return Bad(fmt.Sprintf("%s: %v", e.Host, e.Err), steps[step].meaning, remedy)
+	meaning := steps[step].meaning
+	if step == tunnel.StepHostKey && e.Kind == tunnel.KindUnreachable {
+		meaning = "What is there has shown no host key: it is no ssh server, or one that lets nobody begin now."
+	}
+	return Bad(fmt.Sprintf("%s: %v", e.Host, e.Err), meaning, remedy)
 }
