@@ -24,6 +24,9 @@ type Way struct {
 	Version string
 	// Profile is whose credentials sign, for advice; "" for none that was named.
 	Profile string
+	// NeedsAWS tells that AWS leads to the bastion: without AWS's settings there is
+	// no Client to start.
+	NeedsAWS bool
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 
@@ -77,27 +80,32 @@ const (
 // loginTimeout leaves a person time for passphrases and codes at several hosts.
 const loginTimeout = 5 * time.Minute
 
-// Checks are those of ssh, the relay, and what can be seen from the bastion.
+// Checks are those of ssh, the relay, and what can be seen from the bastion. What
+// is about DynamoDB needs AWS's settings, for its name.
 func (w *Way) Checks() []Check {
+	needs := []string{idConfiguration}
+	if w.NeedsAWS {
+		needs = append(needs, idSettings)
+	}
 	// The first makes the whole way: the others tell what it has come to.
-	checks := []Check{{ID: "ssh.configuration", Section: SSH, Title: "configuration", Needs: []string{idConfiguration, idSettings}, Timeout: loginTimeout,
+	checks := []Check{{ID: "ssh.configuration", Section: SSH, Title: "configuration", Needs: needs, Timeout: loginTimeout,
 		Run: func(ctx context.Context, f *Facts) Finding {
 			w.start(ctx)
 			return w.step(tunnel.StepConfig)
 		}}}
 	for _, step := range order[1:5] {
 		s := steps[step]
-		checks = append(checks, Check{ID: s.id, Section: SSH, Title: s.title, Needs: []string{idConfiguration, idSettings},
+		checks = append(checks, Check{ID: s.id, Section: SSH, Title: s.title, Needs: needs,
 			Run: func(context.Context, *Facts) Finding { return w.step(step) }})
 	}
 	return append(checks,
 		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idConfiguration, idSettings}, Run: w.forwarding},
-		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idConfiguration, idSettings}, Run: w.sessions},
-		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: []string{idConfiguration, idSettings}, Run: w.carrier},
-		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idCarrier}, Run: w.reach},
+		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: needs, Run: w.sessions},
+		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: needs, Run: w.carrier},
+		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idSettings, idCarrier}, Run: w.reach},
 		Check{ID: idTLS, Section: Relay, Title: "certificate", Needs: []string{idReach}, Run: w.tls},
 		Check{ID: idPlace, Section: Bastion, Title: "region and VPC", Needs: []string{idCarrier}, Run: w.place},
-		Check{ID: idDNS, Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idCarrier}, Run: w.dns},
+		Check{ID: idDNS, Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idSettings, idCarrier}, Run: w.dns},
 	)
 }
 
