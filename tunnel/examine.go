@@ -11,6 +11,10 @@ import (
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
+// ErrNoForwarding tells that the bastion's sshd opens no channel to the address.
+// It does not say by which of its settings.
+var ErrNoForwarding = errors.New("the bastion forbids forwarding (AllowTcpForwarding no or PermitOpen in its sshd_config, or restrict on the key)")
+
 // errNoLink tells that there is no ssh connection of ours to look at.
 var errNoLink = errors.New("an ssh command makes the connection")
 
@@ -26,7 +30,7 @@ func (c *Client) session() (*session, error) {
 
 // Forwards tries whether the bastion's sshd forwards to addr (RFC 4254, section
 // 7.2), whatever the carrier is. The error is nil where it does, or cannot reach
-// addr, which is no matter of forwarding.
+// addr, which is no matter of forwarding, and ErrNoForwarding where it does not.
 func (c *Client) Forwards(ctx context.Context, addr string) error {
 	s, err := c.session()
 	if err != nil {
@@ -44,11 +48,21 @@ func (c *Client) Forwards(ctx context.Context, addr string) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &refused) && refused.Reason == ssh.Prohibited:
-		return errors.New("the bastion forbids forwarding (AllowTcpForwarding no)")
+		return ErrNoForwarding
 	case errors.As(err, &refused):
 		return nil
 	}
 	return err
+}
+
+// Without is why no relay carries where CarrierAuto has found none, such as
+// ErrNoSession, ErrNoPrograms or a *relay.HelloError; nil else.
+func (c *Client) Without() error {
+	s, err := c.session()
+	if err != nil {
+		return nil
+	}
+	return s.without
 }
 
 // Sessions counts how many more channels for programs the bastion opens at the

@@ -122,7 +122,7 @@ func TestForwards(t *testing.T) {
 	sc := newScene(t)
 	c := sc.client(t)
 	start(t, c)
-	if err := c.Forwards(t.Context(), target); err == nil || !strings.Contains(err.Error(), "AllowTcpForwarding") {
+	if err := c.Forwards(t.Context(), target); !errors.Is(err, ErrNoForwarding) {
 		t.Errorf("Forwards = %v where it is forbidden", err)
 	}
 	sc.bastion.Forward = true
@@ -188,5 +188,8 @@ func TestBastionWithoutSessions(t *testing.T) {
 	defer c.Close()
 	if st := c.Status(); st.Carrier != CarrierForward || !strings.Contains(st.Reason, "MaxSessions") {
 		t.Errorf("the carrier is %s, because %q", st.Carrier, st.Reason)
+	}
+	if err := c.Without(); !errors.Is(err, ErrNoSession) {
+		t.Errorf("Without = %v, want %v", err, ErrNoSession)
 	}
 }

@@ -32,6 +32,7 @@ type session struct {
 	stripes *stripes      // it and those beside it; nil: forward
 	carrier Carrier
 	reason  string // why it is that one, in auto
+	without error  // why there is no relay, in auto; nil where there is one
 
 	began time.Time
 	done  chan struct{} // closed when the session is over
@@ -83,7 +84,7 @@ func (c *Client) load(ctx context.Context, l *link) (*session, error) {
 		case c.Carrier == CarrierRelay || !isPermanent(err):
 			return nil, err
 		default:
-			s.reason = err.Error()
+			s.reason, s.without = err.Error(), err
 			c.log().Info("no relay there: using ssh's own forwarding", "reason", s.reason)
 		}
 	}
@@ -195,7 +196,7 @@ func (s *session) dial(ctx context.Context, network, addr string, early bool) (n
 	case !errors.As(err, &refused):
 		return nil, relay.ErrClosed
 	case refused.Reason == ssh.Prohibited:
-		e := &Error{Kind: KindRelay, Host: s.server, Err: errors.New("the bastion forbids forwarding (AllowTcpForwarding no)"), Hint: "use --carrier relay"}
+		e := &Error{Kind: KindRelay, Host: s.server, Err: ErrNoForwarding, Hint: "use --carrier relay"}
 		if s.reason != "" {
 			e.Hint = "and the relay did not start: " + s.reason
 		}

@@ -51,8 +51,8 @@ func (s sshShell) String() string                    { return s.host.String() }
 func (s sshShell) patience() time.Duration           { return relayTimeout }
 func (s sshShell) refused(error, bool, error) *Error { return nil }
 
-// errNoPrograms tells that the server refuses exec requests.
-var errNoPrograms = errors.New("the bastion runs no program for this account")
+// ErrNoPrograms tells that the server refuses exec requests.
+var ErrNoPrograms = errors.New("the bastion runs no program for this account")
 
 func (s sshShell) start(command string) (remote, error) {
 	ch, reqs, err := s.openSession()
@@ -66,7 +66,7 @@ func (s sshShell) start(command string) (remote, error) {
 	// which nothing can be written (0 at first in sshd).
 	ok, err := ch.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
 	if err == nil && !ok {
-		err = errNoPrograms
+		err = ErrNoPrograms
 	}
 	if err != nil {
 		ch.Close()

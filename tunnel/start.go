@@ -129,7 +129,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
 	far, err := sh.start(command)
-	if errors.Is(err, errNoPrograms) || errors.Is(err, ErrNoSession) {
+	if errors.Is(err, ErrNoPrograms) || errors.Is(err, ErrNoSession) {
 		return nil, &Error{Kind: KindRelay, Host: sh.String(), Err: err, Hint: "use --carrier forward, or an account that may run ddbproxy-relay"}
 	}
 	if err != nil {

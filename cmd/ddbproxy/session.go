@@ -296,7 +296,10 @@ func (s *session) close(c *console) {
 // relayArgs narrow a relay that we start to what this session needs. A forced
 // command on the bastion has its own.
 func relayArgs(regions []string, endpointName string) []string {
-	args := []string{"-region", strings.Join(regions, ",")}
+	var args []string
+	if len(regions) > 0 { // doctor may know none
+		args = append(args, "-region", strings.Join(regions, ","))
+	}
 	if ep, err := endpoint.Parse(endpointName); err == nil && ep.VPCE != "" {
 		args = append(args, "-vpce", ep.VPCE)
 	}

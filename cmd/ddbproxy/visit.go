@@ -67,15 +67,27 @@ func (v *visit) examine(ctx context.Context, list *doctor.Checklist) (all []*doc
 		f := *laptop
 		f.Bastion = destination
 		all = append(all, &f)
-		way := &doctor.Way{Client: &tunnel.Client{Destination: destination}, Version: version.String(), Profile: v.profileNames()[0]}
-		if v.settings != nil {
-			way.Client = newTunnel(v.console, &v.connectOptions, v.settings, v.prompter, v.logger(v.console)).Bastions[i]
-			way.Roots = v.settings.roots
-		}
+		way := v.way(i)
 		list.Run(ctx, slices.Concat(way.Checks(), doctor.AWSChecks(), way.Proof()), &f)
 		way.Close()
 	}
 	return all
+}
+
+// way is the one by a bastion. AWS's settings are needed only where AWS leads to it.
+func (v *visit) way(i int) *doctor.Way {
+	w := &doctor.Way{Version: version.String(), Profile: v.profileNames()[0], NeedsAWS: v.instance.id != ""}
+	settings := v.settings
+	if settings == nil {
+		settings = new(awsSettings)
+		if w.NeedsAWS {
+			w.Client = &tunnel.Client{Destination: v.destinations[i]}
+			return w
+		}
+	}
+	w.Client = newTunnel(v.console, &v.connectOptions, settings, v.prompter, v.logger(v.console)).Bastions[i]
+	w.Roots = settings.roots
+	return w
 }
 
 // configuration is the finding about ddbproxy's own file.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
 )
 
@@ -40,14 +38,4 @@ func cause(err error) error {
 		return errors.New("no answer in time")
 	}
 	return err
-}
-
-// usesSSO reports whether the profile's credentials come by IAM Identity Center.
-func usesSSO(cfg aws.Config) bool {
-	for _, source := range cfg.ConfigSources {
-		if shared, ok := source.(config.SharedConfig); ok {
-			return shared.SSOSessionName != "" || shared.SSOStartURL != ""
-		}
-	}
-	return false
 }

@@ -47,6 +47,8 @@ type Facts struct {
 	Direct  *Denial `json:"direct_denial,omitempty"`
 	Through *Denial `json:"tunnel_denial,omitempty"`
 
+	source string // the SDK's name for where the credentials come from
+
 	path denial.Path // of the bastion's calls; see Path
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -91,19 +92,13 @@ func (m *Machine) clock(ctx context.Context, f *Facts) Finding {
 func (m *Machine) credentials(ctx context.Context, f *Facts) Finding {
 	creds, err := f.Config.Credentials.Retrieve(ctx)
 	if err != nil {
-		_, remedy, known := refused(codeOf(err), m.Profile)
+		_, remedy, known := f.refused(codeOf(err), m.Profile)
 		if !known {
-			remedy = "aws configure"
-			if usesSSO(f.Config) {
-				remedy = "aws sso login"
-			}
-			if m.Profile != "" {
-				remedy += " --profile " + m.Profile
-			}
+			remedy = cmp.Or(f.renewal(m.Profile), "aws configure"+option(m.Profile))
 		}
 		return Bad(err.Error(), "Nothing can be signed.", remedy)
 	}
-	f.AccessKeyID = creds.AccessKeyID
+	f.AccessKeyID, f.source = creds.AccessKeyID, creds.Source
 	return Well("%s", m.Whose(creds))
 }
 
@@ -123,7 +118,7 @@ func (m *Machine) identity(ctx context.Context, f *Facts) Finding {
 	if code == "" {
 		return Skip("STS is not reached from here: %v", cause(err))
 	}
-	meaning, remedy, known := refused(code, m.Profile)
+	meaning, remedy, known := f.refused(code, m.Profile)
 	if !known {
 		return Skip("STS answers %s", firstLine(said(err)))
 	}

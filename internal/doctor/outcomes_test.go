@@ -50,6 +50,13 @@ func TestOutcomesThatAreNoFailure(t *testing.T) {
 		{"an ssh command that fails", func(s *stage) { s.way.Client.SSHCommand = "sh -c 'echo Permission denied >&2; exit 255'" }, map[string]string{
 			"ssh.configuration": "skipped --ssh-command does it", "ssh.hostkey": "skipped --ssh-command does it", idLogin: "failed ",
 			"ssh.sessions": "skipped --ssh-command has one", idCarrier: "skipped it needs SSH: login, which failed"}},
+		{"AWS settings that cannot be read", func(s *stage) { s.unsettle() }, map[string]string{
+			"ssh.configuration": "ok dev@", "ssh.name": "ok ", "ssh.reach": "ok ", "ssh.hostkey": "ok ", idLogin: "ok ", "ssh.sessions": "ok ", idCarrier: "ok devel",
+			"ssh.forwarding": unsettled, idReach: unsettled, idTLS: unsettled, idPlace: "ok eu-west-1, vpc-0abc", idDNS: unsettled, "proof.direct": unsettled, idThrough: unsettled}},
+		{"AWS settings that cannot be read, where AWS leads to the bastion", func(s *stage) {
+			s.unsettle()
+			s.way.NeedsAWS = true
+		}, map[string]string{"ssh.configuration": unsettled, idLogin: unsettled, "ssh.sessions": unsettled, idCarrier: unsettled, idPlace: unsettled}},
 		{"a table that was named", func(s *stage) { s.facts.Table = "music" }, map[string]string{
 			"proof.direct": "ok denied, as it should be: User: arn:aws:iam::123456789012:user/dev is not authorized to perform: dynamodb:DescribeTable"}},
 	} {
@@ -65,6 +72,14 @@ func TestOutcomesThatAreNoFailure(t *testing.T) {
 			complete(t, results)
 		})
 	}
+}
+
+const unsettled = "skipped it needs Laptop: AWS settings, which failed"
+
+// unsettle has no AWS settings, and so what is known by them.
+func (s *stage) unsettle() {
+	s.machine.Settings = func(context.Context, *Facts) Finding { return Bad("no region", "It is not known which.", "give one") }
+	s.facts.Region, s.facts.Endpoint, s.way.Client.RelayArgs = "", "", nil
 }
 
 // earlierRelay is a relay that knows connections only.

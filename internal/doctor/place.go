@@ -56,6 +56,9 @@ func (w *Way) place(ctx context.Context, f *Facts) Finding {
 	f.BastionRegion, f.VPC, f.Subnet = p.Region, p.VPC, p.Subnet
 	f.Instance = cmp.Or(p.Instance, f.Instance) // --instance-connect has told it already
 	f.SecurityGroups, f.PrivateAddr = p.SecurityGroups, p.PrivateAddr
+	if p.Region == "" && s.MetadataError == "" {
+		return Skip("the relay's answer tells neither where it is nor why not")
+	}
 	if p.Region == "" {
 		return Skip("%s: is it an EC2 instance, with the metadata service on?", s.MetadataError)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ddbproxy/ddbproxy/proxy/denial"
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
@@ -122,16 +123,16 @@ func (w *Way) direct(ctx context.Context, f *Facts) Finding {
 	case denied(f.Direct.Code):
 		return Well("denied, as it should be: %s", f.Direct.Message)
 	}
-	return w.refusal(f.Direct)
+	return w.refusal(f, f.Direct)
 }
 
 // refusal is the finding about one that is not about what policies allow.
-func (w *Way) refusal(d *Denial) Finding {
+func (w *Way) refusal(f *Facts, d *Denial) Finding {
 	seen := d.Code + ": " + d.Message
 	if strings.Contains(d.Message, "Signature expired") || strings.Contains(d.Message, "not yet current") {
 		return Bad(seen, "AWS refuses what is signed by a clock that is more than 5 minutes off.", setClock())
 	}
-	if meaning, remedy, known := refused(d.Code, w.Profile); known {
+	if meaning, remedy, known := f.refused(d.Code, w.Profile); known {
 		return Bad(seen, meaning, remedy)
 	}
 	return Bad(seen, "DynamoDB did not carry out the call, for a reason that is not about the way.", "ddbproxy doctor "+w.Client.Destination+" again in a minute; else ask AWS Support")
@@ -151,7 +152,7 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 	f.Through, err = w.send(ctx, f, w.http, f.Endpoint)
 	var refused *relay.Error
 	switch {
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.Is(err, tunnel.ErrNoForwarding):
 		return w.unreached(ctx, f, err)
 	case err != nil:
 		return Bad(cause(err).Error(), "The call did not come through, though the way was there a moment ago.", "ddbproxy doctor "+w.Client.Destination)
@@ -163,7 +164,7 @@ func (w *Way) through(ctx context.Context, f *Facts) Finding {
 		why, remedy := explain(f, f.Through)
 		return Bad(f.Through.Message, why, remedy)
 	}
-	return w.refusal(f.Through)
+	return w.refusal(f, f.Through)
 }
 
 // explain words a denial for somebody who has asked the doctor already.

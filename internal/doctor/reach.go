@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
+	"github.com/ddbproxy/ddbproxy/tunnel"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
 )
 
@@ -32,6 +33,9 @@ func (w *Way) dial(ctx context.Context, f *Facts) (net.Conn, time.Duration, erro
 
 // unreached words why the bastion's end did not come to DynamoDB.
 func (w *Way) unreached(ctx context.Context, f *Facts, err error) Finding {
+	if errors.Is(err, tunnel.ErrNoForwarding) {
+		return w.unforwarded(f)
+	}
 	var refused *relay.Error
 	if !errors.As(err, &refused) {
 		return Bad(err.Error(), "The connection to the bastion did not last, or did not answer.", "ddbproxy doctor "+f.Bastion)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go"
 	"github.com/skeema/knownhosts"
 
 	"github.com/ddbproxy/ddbproxy/internal/edge"
@@ -50,12 +52,34 @@ var scenes = []breach{
 		"InvalidClientTokenId", "aws configure"},
 	{"another key's secret", "laptop.identity", func(s *stage) { s.creds = key(keyID, "wrong") },
 		"SignatureDoesNotMatch", "aws configure"},
-	{"temporary credentials that have expired", "laptop.identity", func(s *stage) {
-		user := s.aws.Users[keyID]
-		user.Expires = time.Now().Add(-time.Minute)
-		s.aws.Users[keyID] = user
-		s.machine.Profile = "dev"
+	{"temporary credentials of SSO that have expired", "laptop.identity", func(s *stage) {
+		s.expire()
+		s.sso, s.machine.Profile = true, "dev"
 	}, "ExpiredToken", "aws sso login --profile dev"},
+	{"temporary credentials of a file that have expired", "laptop.identity", func(s *stage) {
+		s.expire()
+		s.sso = true // keys come before it
+		s.creds = from("SharedConfigCredentials: /home/dev/.aws/credentials", keyID, "secret")
+		s.machine.Profile = "dev"
+	}, "ExpiredToken", "\"aws configure list --profile dev\""},
+	{"temporary credentials of the environment that have expired", "laptop.identity", func(s *stage) {
+		s.expire()
+		s.creds = from(config.CredentialsSourceName, keyID, "secret")
+	}, "ExpiredToken", "unset or renew AWS_ACCESS_KEY_ID"},
+	{"a key of the environment that AWS does not know", "laptop.identity", func(s *stage) { s.creds = from(config.CredentialsSourceName, "AKIADELETED", "secret") },
+		"InvalidClientTokenId", "unset or renew AWS_ACCESS_KEY_ID"},
+	{"another key's secret in the environment", "laptop.identity", func(s *stage) { s.creds = from(config.CredentialsSourceName, keyID, "wrong") },
+		"SignatureDoesNotMatch", "unset or renew AWS_ACCESS_KEY_ID"},
+	{"a role by keys of the environment that have expired", idCredentials, func(s *stage) {
+		s.shared = &config.SharedConfig{RoleARN: "arn:aws:iam::123456789012:role/dev", CredentialSource: "Environment"}
+		s.creds = provider(func() (aws.Credentials, error) {
+			return aws.Credentials{}, &smithy.GenericAPIError{Code: "ExpiredToken"}
+		})
+	}, "ExpiredToken", "unset or renew AWS_ACCESS_KEY_ID"},
+	{"a role by an SSO login that has ended", idCredentials, func(s *stage) {
+		s.shared = &config.SharedConfig{RoleARN: "arn:aws:iam::123456789012:role/dev", Source: &config.SharedConfig{SSOSessionName: "corp"}}
+		s.creds = provider(func() (aws.Credentials, error) { return aws.Credentials{}, errors.New("token has expired") })
+	}, "token has expired", "aws sso login"},
 
 	{"a destination that is an option", "ssh.configuration", func(s *stage) { s.way.Client.Destination = "-oX" },
 		"-oX", "USER@"},
@@ -167,6 +191,8 @@ var scenes = []breach{
 	{"AWS's time is another", "proof.direct", func(s *stage) {
 		s.way.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) }
 	}, "Signature expired", "set-ntp|sntp|w32tm"},
+	{"a key of the environment that DynamoDB does not know", "proof.direct", func(s *stage) { s.creds = from(config.CredentialsSourceName, "AKIADELETED", "secret") },
+		"UnrecognizedClientException", "unset or renew AWS_ACCESS_KEY_ID"},
 	{"a key that DynamoDB does not know", "proof.direct", func(s *stage) { s.creds = key("AKIADELETED", "secret") },
 		"UnrecognizedClientException", "aws configure"},
 	{"a policy that names another endpoint", idThrough, func(s *stage) { s.aws.Policy.SourceVpce = "vpce-0fedcba9876543210" },
@@ -282,6 +308,20 @@ func (p provider) Retrieve(context.Context) (aws.Credentials, error) { return p(
 
 func key(id, secret string) provider {
 	return func() (aws.Credentials, error) { return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}, nil }
+}
+
+// from is a key of a source, as the SDK names them.
+func from(source, id, secret string) provider {
+	return func() (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, Source: source}, nil
+	}
+}
+
+// expire has AWS refuse the stage's key as one that is over.
+func (s *stage) expire() {
+	user := s.aws.Users[keyID]
+	user.Expires = time.Now().Add(-time.Minute)
+	s.aws.Users[keyID] = user
 }
 
 func failing(err error) func(context.Context, string, string) (net.Conn, error) {

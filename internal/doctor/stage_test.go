@@ -51,6 +51,7 @@ type stage struct {
 	hostKey               ssh.Signer
 	creds                 aws.CredentialsProvider
 	sso, offline          bool                                                              // the credentials come by SSO; the laptop does not reach AWS
+	shared                *config.SharedConfig                                              // the profile; nil: by sso
 	after                 func()                                                            // changes what depends on addresses
 	dial                  func(ctx context.Context, network, addr string) (net.Conn, error) // of the bastion; nil leads inside
 }
@@ -102,6 +103,9 @@ func newStage(t *testing.T, change func(s *stage)) *stage {
 	s.facts.Config = aws.Config{Region: region, Credentials: s.creds, HTTPClient: s.direct()}
 	if s.sso {
 		s.facts.Config.ConfigSources = []any{config.SharedConfig{SSOSessionName: "corp"}}
+	}
+	if s.shared != nil {
+		s.facts.Config.ConfigSources = []any{*s.shared}
 	}
 	t.Cleanup(func() {
 		s.way.Close()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +24,9 @@ type Way struct {
 	Version string
 	// Profile is whose credentials sign, for advice; "" for none that was named.
 	Profile string
+	// NeedsAWS tells that AWS leads to the bastion: without AWS's settings there is
+	// no Client to start.
+	NeedsAWS bool
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 
@@ -32,6 +34,8 @@ type Way struct {
 	traces []tunnel.Trace
 	err    error // of the start
 	dialed time.Duration
+
+	forbidden bool // ssh does not forward to DynamoDB; valid after forwarding
 
 	surveyed *survey.Survey
 	blind    *Finding     // why it is not
@@ -76,27 +80,32 @@ const (
 // loginTimeout leaves a person time for passphrases and codes at several hosts.
 const loginTimeout = 5 * time.Minute
 
-// Checks are those of ssh, the relay, and what can be seen from the bastion.
+// Checks are those of ssh, the relay, and what can be seen from the bastion. What
+// is about DynamoDB needs AWS's settings, for its name.
 func (w *Way) Checks() []Check {
+	needs := []string{idConfiguration}
+	if w.NeedsAWS {
+		needs = append(needs, idSettings)
+	}
 	// The first makes the whole way: the others tell what it has come to.
-	checks := []Check{{ID: "ssh.configuration", Section: SSH, Title: "configuration", Needs: []string{idConfiguration, idSettings}, Timeout: loginTimeout,
+	checks := []Check{{ID: "ssh.configuration", Section: SSH, Title: "configuration", Needs: needs, Timeout: loginTimeout,
 		Run: func(ctx context.Context, f *Facts) Finding {
 			w.start(ctx)
 			return w.step(tunnel.StepConfig)
 		}}}
 	for _, step := range order[1:5] {
 		s := steps[step]
-		checks = append(checks, Check{ID: s.id, Section: SSH, Title: s.title, Needs: []string{idConfiguration, idSettings},
+		checks = append(checks, Check{ID: s.id, Section: SSH, Title: s.title, Needs: needs,
 			Run: func(context.Context, *Facts) Finding { return w.step(step) }})
 	}
 	return append(checks,
 		Check{ID: "ssh.forwarding", Section: SSH, Title: "forwarding", Needs: []string{idConfiguration, idSettings}, Run: w.forwarding},
-		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: []string{idConfiguration, idSettings}, Run: w.sessions},
-		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: []string{idConfiguration, idSettings}, Run: w.carrier},
-		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idCarrier}, Run: w.reach},
+		Check{ID: "ssh.sessions", Section: SSH, Title: "sessions", Needs: needs, Run: w.sessions},
+		Check{ID: idCarrier, Section: Relay, Title: "version", Needs: needs, Run: w.carrier},
+		Check{ID: idReach, Section: Relay, Title: "reaches DynamoDB", Needs: []string{idSettings, idCarrier}, Run: w.reach},
 		Check{ID: idTLS, Section: Relay, Title: "certificate", Needs: []string{idReach}, Run: w.tls},
 		Check{ID: idPlace, Section: Bastion, Title: "region and VPC", Needs: []string{idCarrier}, Run: w.place},
-		Check{ID: idDNS, Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idCarrier}, Run: w.dns},
+		Check{ID: idDNS, Section: Bastion, Title: "DNS of DynamoDB", Needs: []string{idSettings, idCarrier}, Run: w.dns},
 	)
 }
 
@@ -191,79 +200,9 @@ func (w *Way) failed(step tunnel.Step) Finding {
 	if remedy == "" {
 		remedy = "ssh -v " + w.Client.Destination
 	}
-	return Bad(fmt.Sprintf("%s: %v", e.Host, e.Err), steps[step].meaning, remedy)
-}
-
-// forwarding is needed where no relay runs.
-func (w *Way) forwarding(ctx context.Context, f *Facts) Finding {
-	if w.Client.SSHCommand != "" {
-		return Skip("--ssh-command carries the relay only")
+	meaning := steps[step].meaning
+	if step == tunnel.StepHostKey && e.Kind == tunnel.KindUnreachable {
+		meaning = "What is there has shown no host key: it is no ssh server, or one that lets nobody begin now."
 	}
-	if w.err != nil {
-		return w.ended()
-	}
-	err := w.Client.Forwards(ctx, f.Endpoint+":443")
-	switch {
-	case err == nil:
-		return Well("allowed")
-	case w.Client.Status().Carrier == tunnel.CarrierForward:
-		return Bad(err.Error(), "No relay carries connections either, so none come to DynamoDB.", "set AllowTcpForwarding yes for this account in the bastion's sshd_config, or install ddbproxy-relay there")
-	}
-	return Well("not allowed, and not needed: the relay carries")
-}
-
-// sessionsWanted is what connect uses at most beside the first relay.
-const sessionsWanted = 7
-
-func (w *Way) sessions(context.Context, *Facts) Finding {
-	switch {
-	case w.Client.SSHCommand != "":
-		return Skip("--ssh-command has one")
-	case errors.Is(w.err, tunnel.ErrNoSession):
-		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", "set MaxSessions 10 for this account in the bastion's sshd_config, or say --carrier forward")
-	case w.err != nil:
-		return w.ended()
-	}
-	more, err := w.Client.Sessions(sessionsWanted)
-	if w.Client.Status().Carrier == tunnel.CarrierRelay {
-		more++ // its own
-	}
-	switch {
-	case err != nil:
-		return Bad(err.Error(), "The connection to the bastion did not last.", "ddbproxy doctor "+w.Client.Destination)
-	case more == 0:
-		return Well("none: no relay can run, and ssh has to forward (MaxSessions)")
-	case more >= sessionsWanted:
-		return Well("enough: large answers over a long line take several")
-	}
-	return Well("%d at a time: large answers over a long line would take %d (MaxSessions)", more, sessionsWanted+1)
-}
-
-// carrier is what connections travel by.
-func (w *Way) carrier(context.Context, *Facts) Finding {
-	switch {
-	case errors.Is(w.err, tunnel.ErrNoSession):
-		return blocked("SSH: sessions, which failed")
-	case w.fault() != "":
-		return w.step(tunnel.StepCarrier)
-	}
-	s := w.Client.Status()
-	switch {
-	case s.Carrier == tunnel.CarrierForward && s.Reason != "":
-		return Well("none: ssh forwards instead, without the relay's allow-list, and slower with many calls at once: %s", s.Reason)
-	case s.Carrier == tunnel.CarrierForward:
-		return Well("none: --carrier forward")
-	}
-	var more []string
-	if s.Relay != w.Version {
-		more = append(more, "this is "+w.Version+", of the same protocol")
-	}
-	if slices.ContainsFunc(w.traces, func(t tunnel.Trace) bool { return t.Step == tunnel.StepUpload }) {
-		more = append(more, "uploaded just now, as connect does")
-	}
-	finding := Well("%s", strings.Join(append([]string{s.Relay}, more...), "; "))
-	if i := slices.IndexFunc(w.traces, func(t tunnel.Trace) bool { return t.Step == tunnel.StepCarrier }); i >= 0 {
-		finding.took = w.traces[i].Took
-	}
-	return finding
+	return Bad(fmt.Sprintf("%s: %v", e.Host, e.Err), meaning, remedy)
 }

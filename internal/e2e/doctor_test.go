@@ -194,3 +194,29 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		t.Errorf("exit code %d without sshd", code)
 	}
 }
+
+// sshd says the same whatever forbids forwarding. Where no relay runs either, no
+// line is well that depends on it.
+func TestDoctorWhereNothingCarries(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name              string
+		config            []string
+		sessions, carrier string
+	}{
+		{"forwarding off", []string{"MaxSessions 0", "AllowTcpForwarding no"}, "failed none", "skipped it needs SSH: sessions, which failed"},
+		{"no target", []string{"MaxSessions 0", "PermitOpen none"}, "failed none", "skipped it needs SSH: sessions, which failed"},
+		{"another program", []string{"ForceCommand /bin/true", "AllowTcpForwarding no"}, "ok enough", "failed none: "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, lab.Config{Names: []string{stsName}})
+			r.openDoor(lab.SSHDOptions{Config: tc.config})
+			code, report := r.doctor(lab.BastionName)
+			finds(t, report, map[string]string{"ssh.forwarding": "failed the bastion forbids forwarding", "ssh.sessions": tc.sessions,
+				"relay.start": tc.carrier, "relay.reach": "skipped it needs ", "proof.tunnel": "skipped it needs "})
+			if code != 1 {
+				t.Errorf("exit code %d where nothing carries", code)
+			}
+		})
+	}
+}
