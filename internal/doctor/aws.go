@@ -23,7 +23,7 @@ import (
 func AWSChecks() []Check {
 	n := new(network)
 	check := func(id, title string, run func(context.Context, *Facts) Finding, needs ...string) Check {
-		return Check{ID: id, Section: AWS, Title: title, Needs: needs, Run: func(ctx context.Context, f *Facts) Finding {
+		return Check{ID: id, Section: AWS, Title: title, Needs: append([]string{idSettings}, needs...), Run: func(ctx context.Context, f *Facts) Finding {
 			if skip := n.open(f); skip != nil {
 				return *skip
 			}
