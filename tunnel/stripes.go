@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 	// calls cost less by one.
 	stripeCalm = time.Minute
 	stripeLook = 10 * time.Second
+	// stripeTrial is how long a further relay has to live for others to be started
+	// after it. No lifetime of a policy is shorter.
+	stripeTrial = time.Minute
 )
 
 // stripes are the relays on one ssh connection. Where a channel's window is what
@@ -36,6 +40,9 @@ type stripes struct {
 	mu     sync.Mutex
 	relays []*runningRelay // the first lasts as long as the session
 	calm   bool            // new connections take the first alone
+
+	brittle  atomic.Bool // one was lost soon after its start
+	watching sync.WaitGroup
 }
 
 // newStripes are r alone for now, and for good without a link.
@@ -93,7 +100,7 @@ func (st *stripes) dial(ctx context.Context, network, addr string, early bool) (
 		if !isLost(err) || first {
 			return conn, err
 		}
-		st.drop(r) // the session is well without it
+		st.lost(r) // the session is well without it
 	}
 }
 
@@ -116,11 +123,35 @@ func (st *stripes) count() int {
 	return len(st.relays)
 }
 
-func (st *stripes) drop(r *runningRelay) {
+// drop lets r go, and reports whether it was there still.
+func (st *stripes) drop(r *runningRelay) bool {
 	st.mu.Lock()
+	before := len(st.relays)
 	st.relays = slices.DeleteFunc(st.relays, func(other *runningRelay) bool { return other == r })
+	dropped := len(st.relays) < before
 	st.mu.Unlock()
 	r.Close()
+	return dropped
+}
+
+// lost drops one that ended by itself. What ends them soon (memory that is short,
+// an administrator's script) would end others too.
+func (st *stripes) lost(r *runningRelay) {
+	age := time.Since(r.began)
+	if st.drop(r) && age < stripeTrial && !st.brittle.Swap(true) {
+		st.log.Info("a further relay did not last: no others are started beside the first", "after", age.Round(time.Millisecond), "err", r.ended())
+	}
+}
+
+// watch sees to it that r is dropped when it ends, until ctx does.
+func (st *stripes) watch(ctx context.Context, r *runningRelay) {
+	st.watching.Go(func() {
+		select {
+		case <-r.Done():
+			st.lost(r)
+		case <-ctx.Done():
+		}
+	})
 }
 
 // run adds relays when they are needed and takes them away when they are not,
@@ -128,13 +159,14 @@ func (st *stripes) drop(r *runningRelay) {
 func (st *stripes) run(ctx context.Context) {
 	look := time.NewTicker(stripeLook)
 	defer look.Stop()
+	defer st.watching.Wait()
 	allowed := true
 	var rush, widened time.Time
 	for {
 		select {
 		case <-st.full:
 			rush = time.Now()
-			if allowed && time.Since(widened) > stripeSettle {
+			if allowed && !st.brittle.Load() && time.Since(widened) > stripeSettle {
 				allowed = st.widen(ctx) // refused once is refused
 				widened = time.Now()
 			}
@@ -164,6 +196,7 @@ func (st *stripes) widen(ctx context.Context) bool {
 				st.mu.Lock()
 				st.relays = append(st.relays, r)
 				st.mu.Unlock()
+				st.watch(ctx, r)
 			}
 			errs[i] = err
 		})

@@ -123,7 +123,6 @@ Match all
 var (
 	groupName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 	programName = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
-	vpceName    = regexp.MustCompile(`^vpce-[A-Za-z0-9.-]+$`)
 )
 
 func (r *relayCommand) flags(cmd *cobra.Command) {
@@ -148,12 +147,12 @@ func (r *relayCommand) line() (string, error) {
 		}
 	}
 	for _, id := range r.vpce {
-		if !vpceName.MatchString(id) {
+		if !endpoint.IsVPCE(id) {
 			return "", usageError("give its id, such as vpce-0abc123", "--vpce %q is no interface endpoint", id)
 		}
 	}
 	for _, prefix := range r.prefixes {
-		if _, err := netip.ParsePrefix(prefix); err != nil {
+		if p, err := netip.ParsePrefix(prefix); err != nil || p.Addr().Is4In6() {
 			return "", usageError("aws ec2 get-managed-prefix-list-entries lists those of a prefix list", "--prefixes %q: not a prefix such as 52.94.24.0/23", prefix)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func TestAuditHasALineForEachConnection(t *testing.T) {
 	auth := filepath.Join(t.TempDir(), "auth")
-	if err := os.WriteFile(auth, []byte("publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHHjvbXKcKaYDLRaOhXCPcPnNpHHDyJSEGl5aGVWAHqd\nkeyboard-interactive\n"), 0o600); err != nil {
+	if err := os.WriteFile(auth, []byte("publickey ssh-ed25519 "+someKey+"\nkeyboard-interactive\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("SSH_USER_AUTH", auth)
@@ -118,6 +119,87 @@ func TestAuditReadsNoEndlessFile(t *testing.T) {
 	newAuditor(&log, slog.New(slog.DiscardHandler)).write(relay.Record{ID: "A", Began: time.Now()})
 	if text := log.text.String(); strings.Contains(text, "login=") || strings.Contains(text, "from=") || !strings.Contains(text, " id=A ") {
 		t.Errorf("the audit is %q", text)
+	}
+}
+
+const someKey = "AAAAC3NzaC1lZDI1NTE5AAAAIHHjvbXKcKaYDLRaOhXCPcPnNpHHDyJSEGl5aGVWAHqd"
+
+func TestLoginsAreWhatSSHDWrites(t *testing.T) {
+	t.Parallel()
+	const key = "SHA256:ScBmjatfhEC4FzsEdjic2qSd9t4edguf10xlxpMHhe4"
+	for _, tc := range []struct{ name, text, want string }{
+		{"a key and a code", "publickey ssh-ed25519 " + someKey + "\nkeyboard-interactive/pam\n", key + ",keyboard-interactive"},
+		{"the others", "password\nhostbased ssh-ed25519 " + someKey + "\ngssapi-with-mic ann@EXAMPLE\nnone\n", "password,hostbased,gssapi-with-mic,none"},
+		{"a key of another type than it says", "publickey ssh-rsa " + someKey + "\n", "publickey"},
+		{"no key", "publickey ssh-ed25519 c2VjcmV0\n", "publickey"},
+		{"another file", "root:x:0:0:root:/root:/bin/bash\nann:secret\n", ""},
+		{"one letter a line", strings.Repeat("a\n", 450_000), ""},
+	} {
+		if got := logins([]byte(tc.text)); got != tc.want {
+			t.Errorf("%s: %.200q, want %q", tc.name, got, tc.want)
+		}
+	}
+	for _, line := range []string{"none\n", "publickey ssh-ed25519 " + someKey + "\n"} {
+		got := logins([]byte(strings.Repeat(line, 5000)))
+		if len(got) > 310 || !strings.HasSuffix(got, ",...") {
+			t.Errorf("%d bytes of %.20q, ending in %q", len(got), line, got[max(0, len(got)-20):])
+		}
+	}
+}
+
+// Whoever may set the environment may name any file in it.
+func TestAuditReadsRegularFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, []byte("password\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Skip(err)
+	}
+	for name, want := range map[string]bool{file: true, link: false, dir: false, os.DevNull: false} {
+		t.Setenv("SSH_USER_AUTH", name)
+		var log lines
+		newAuditor(&log, slog.New(slog.DiscardHandler)).write(relay.Record{ID: "A", Began: time.Now()})
+		if text := log.text.String(); strings.Contains(text, "login=password") != want || !strings.Contains(text, " id=A ") {
+			t.Errorf("%s: the audit is %q, want login %v", name, text, want)
+		}
+	}
+}
+
+// narrow is a syslog that takes short datagrams only.
+type narrow struct {
+	lines
+	most int
+}
+
+func (n *narrow) Write(p []byte) (int, error) {
+	if len(p) > n.most {
+		return 0, &net.OpError{Op: "write", Net: "unixgram", Err: os.NewSyscallError("write", syscall.EMSGSIZE)}
+	}
+	return n.lines.Write(p)
+}
+
+// TestLineThatIsTooLongIsShortened: nobody gets out of the audit by what they say.
+func TestLineThatIsTooLongIsShortened(t *testing.T) {
+	t.Setenv("SSH_USER_AUTH", "")
+	t.Setenv("SSH_CONNECTION", strings.Repeat("1", 4000)+" 22 10.0.0.10 22")
+	long := strings.Repeat("\"", 4000)
+	for _, most := range []int{8000, 1000} {
+		var told lines
+		log := &narrow{most: most}
+		newAuditor(log, slog.New(slog.NewTextHandler(&told, nil))).write(relay.Record{
+			ID: "A", Client: long, Target: long, Addr: long, Began: time.Now(), Up: 7, Kind: relay.KindDenied, Reason: long,
+		})
+		text := log.text.String()
+		for _, want := range []string{"msg=connection user=", " uid=", " from=", " id=A ", " up=7 ", " refused=", " short=true\n"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("at most %d: the audit %q has no %s", most, text, want)
+			}
+		}
+		if said := told.text.String(); said != "" {
+			t.Errorf("at most %d: told %q", most, said)
+		}
 	}
 }
 

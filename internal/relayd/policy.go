@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,9 @@ func loadPolicies(machine, named string) ([]rules, error) {
 		}
 		text, err := readFile(file)
 		if file == machine && errors.Is(err, os.ErrNotExist) {
-			continue
+			if err = dangling(file); err == nil {
+				continue
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -71,6 +74,23 @@ func loadPolicies(machine, named string) ([]rules, error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// dangling gives an error where a file is missing because it, or a directory on
+// the way to it, is a link to what is not there: it may limit what nobody mounted.
+func dangling(file string) error {
+	for path := file; ; path = filepath.Dir(path) {
+		if _, err := os.Lstat(path); err == nil {
+			if _, err = os.Stat(path); err != nil {
+				to, _ := os.Readlink(path) // empty if it went just now
+				return fmt.Errorf("%s is a link to %s, which is not there; its administrator has to mend it", path, to)
+			}
+			return nil
+		}
+		if filepath.Dir(path) == path {
+			return nil
+		}
+	}
 }
 
 // readFile reads a file that may be anything.
@@ -144,7 +164,7 @@ func (p policy) rules() (r rules, key string, err error) {
 		r.allow.Kinds = append(r.allow.Kinds, endpoint.Kind(name))
 	}
 	for _, id := range p.VPCE {
-		if !strings.HasPrefix(id, "vpce-") {
+		if !endpoint.IsVPCE(id) {
 			return r, "vpce", fmt.Errorf("%q is no interface endpoint's id or name, such as vpce-0abc123", id)
 		}
 	}
@@ -190,7 +210,7 @@ func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
-		if err != nil {
+		if err != nil || p.Addr().Is4In6() { // which no address is within
 			return nil, fmt.Errorf("%q is no prefix such as 52.94.24.0/23", text)
 		}
 		prefixes = append(prefixes, p)

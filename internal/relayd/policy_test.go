@@ -66,6 +66,11 @@ func TestWrongPolicyStopsTheRelay(t *testing.T) {
 		{"region", "# here\n  regions = ['eu-west']\n", `2: regions: "eu-west" is not a DynamoDB endpoint: no partition has a region of this name`},
 		{"kind", "endpoints = ['plain']", `1: endpoints: "plain" is none of ["standard" "fips"`},
 		{"vpce", "\n\nvpce = ['vpc-0abc']", `3: vpce: "vpc-0abc" is no interface endpoint's id`},
+		{"vpce without an id", "vpce = ['vpce-']", `1: vpce: "vpce-" is no interface endpoint's id`},
+		{"vpce with a wildcard", "vpce = ['vpce-*']", `1: vpce: "vpce-*" is no interface endpoint's id`},
+		{"vpce of another service", "vpce = ['vpce-0abc-x1.sts.eu-west-1.vpce.amazonaws.com']", `1: vpce: "vpce-0abc-x1.sts.`},
+		{"region in capitals", "regions = ['EU-WEST-1']", `1: regions: "EU-WEST-1" is not a DynamoDB endpoint`},
+		{"IPv4 in IPv6", "prefixes = ['::ffff:52.94.24.0/119']", `1: prefixes: "::ffff:52.94.24.0/119" is no prefix such as 52.94.24.0/23`},
 		{"prefix", "private = false\nprefixes = [\n'52.94.24.0/23',\n'pl-6da54004']", `2: prefixes: "pl-6da54004" is no prefix such as 52.94.24.0/23`},
 		{"connections", "connections = -1", "1: connections: a number of 1 or more"},
 		{"no regions", "private = true\nregions = []", "2: regions: an empty list; leave it out to limit nothing"},
@@ -92,6 +97,33 @@ func TestWrongPolicyStopsTheRelay(t *testing.T) {
 	}
 	if code, _, stderr := run("-policy", "/nowhere/relay.toml"); code != 2 || !strings.Contains(stderr, "/nowhere/relay.toml: no such file") {
 		t.Errorf("a file that is missing: exit %d, %q", code, stderr)
+	}
+}
+
+// A link to a file that is not there is one that its administrator believes in.
+func TestMachinesPolicyMayBeMissingButNoLinkToIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	nowhere := filepath.Join(dir, "nowhere")
+	file, etc := filepath.Join(dir, "relay.toml"), filepath.Join(dir, "etc")
+	for link, to := range map[string]string{file: "nowhere", etc: nowhere} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Skip(err)
+		}
+	}
+	for machine, want := range map[string]string{
+		filepath.Join(dir, "none.toml"):          "",
+		filepath.Join(dir, "none", "relay.toml"): "",
+		file:                                     file + " is a link to nowhere",
+		filepath.Join(etc, "relay.toml"):         etc + " is a link to " + nowhere,
+		filepath.Join(etc, "x", "relay.toml"):    etc + " is a link to " + nowhere,
+	} {
+		switch all, err := loadPolicies(machine, ""); {
+		case want == "" && (err != nil || len(all) > 0):
+			t.Errorf("%s: %v, %v; want none", machine, all, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", machine, err, want)
+		}
 	}
 }
 

@@ -115,14 +115,9 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	if empty != "" { // a variable that is not set, say: it would limit nothing
 		return p.fail(2, fmt.Errorf("-%s is given and empty; leave it out to limit nothing", empty))
 	}
-	given := rules{
-		allow: endpoint.Allow{Regions: list(*regions), VPCE: list(*vpce)},
-		audit: *audit,
-	}
-	given.addresses.Private = *private
-	var err error
-	if given.addresses.Prefixes, err = parsePrefixes(list(*within)); err != nil {
-		return p.fail(2, fmt.Errorf("-prefixes: %w", err))
+	given, key, err := policy{Regions: list(*regions), VPCE: list(*vpce), Prefixes: list(*within), Private: *private, Audit: *audit}.rules()
+	if err != nil {
+		return p.fail(2, fmt.Errorf("-%s: %w", strings.Replace(key, "regions", "region", 1), err))
 	}
 	policies, err := loadPolicies(p.Policy, *named)
 	if err != nil {
@@ -255,8 +250,9 @@ func (p Program) check(want string) int {
 	return 0
 }
 
+// list gives what commas divide, nil if that is nothing.
 func list(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
+	return slices.Collect(strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' }))
 }
 
 // stdio is standard input and output as one stream.

@@ -36,6 +36,11 @@ func TestCommandLine(t *testing.T) {
 		{"a region that is none", []string{"-region", ""}, 2, "", "ddbproxy-relay: -region is given and empty; leave it out to limit nothing"},
 		{"prefixes that are none", []string{"-prefixes", ","}, 2, "", "ddbproxy-relay: -prefixes is given and empty"},
 		{"a policy that is none", []string{"-policy="}, 2, "", "ddbproxy-relay: -policy is given and empty"},
+		{"no region at all", []string{"-region", "x"}, 2, "", `ddbproxy-relay: -region: "x" is not a DynamoDB endpoint`},
+		{"a region in capitals", []string{"-region", "eu-west-3,EU-WEST-1"}, 2, "", `ddbproxy-relay: -region: "EU-WEST-1" is not a DynamoDB endpoint`},
+		{"no interface endpoint", []string{"-vpce", "vpce-0abc,vpce-*"}, 2, "", `ddbproxy-relay: -vpce: "vpce-*" is no interface endpoint's id or name`},
+		{"no prefix", []string{"-prefixes", "pl-6da54004"}, 2, "", `ddbproxy-relay: -prefixes: "pl-6da54004" is no prefix such as 52.94.24.0/23`},
+		{"IPv4 in IPv6", []string{"-prefixes", "52.94.24.0/23,::ffff:52.94.24.0/119"}, 2, "", `ddbproxy-relay: -prefixes: "::ffff:52.94.24.0/119" is no prefix`},
 		{"another program's hash", []string{"-check", "00"}, 1, "", "ddbproxy-relay: the upload is damaged"},
 		{"nobody there", nil, 1, "ddbproxy-relay 1 ", "ddbproxy-relay: no hello from ddbproxy"},
 	} {

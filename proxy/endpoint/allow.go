@@ -69,6 +69,16 @@ func (a Allow) allowsVPCE(ep Endpoint) bool {
 	})
 }
 
+// IsVPCE reports whether s can stand in Allow.VPCE: an interface endpoint's id, or a complete name of one for DynamoDB.
+func IsVPCE(s string) bool {
+	if strings.Contains(s, ".") {
+		ep, err := Parse(s)
+		return err == nil && ep.VPCE != ""
+	}
+	id, ok := strings.CutPrefix(strings.ToLower(s), "vpce-")
+	return ok && id != "" && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
 // quote makes a name that came from outside safe to print: one line, ASCII, bounded.
 func quote(s string) string {
 	const most = 120

@@ -61,6 +61,32 @@ func TestAllowAcceptsOnlyItsRegionsAndInterfaceEndpoints(t *testing.T) {
 	}
 }
 
+func TestIsVPCE(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]bool{
+		"vpce-0abc123": true,
+		"VPCE-0ABC123": true,
+		"vpce-0abc123-d4e5f6.dynamodb.eu-west-1.vpce.amazonaws.com":             true,
+		"vpce-0abc123-d4e5f6-eu-west-1a.dynamodb.eu-west-1.vpce.amazonaws.com.": true,
+		"vpce-":               false, // those below would allow nothing
+		"vpce-*":              false,
+		"vpce-0abc123-d4e5f6": false,
+		" vpce-0abc123":       false,
+		"vpc-0abc123":         false,
+		"":                    false,
+		"vpce-0abc123.":       false,
+		"vpce-0abc123-d4e5f6.sts.eu-west-1.vpce.amazonaws.com": false,
+		"dynamodb.eu-west-1.amazonaws.com":                     false,
+	} {
+		if got := IsVPCE(s); got != want {
+			t.Errorf("IsVPCE(%q) = %v, want %v", s, got, want)
+		}
+		if ep, err := Parse(s); want && err == nil && !(Allow{VPCE: []string{s}}).allowsVPCE(ep) {
+			t.Errorf("%q does not allow itself", s)
+		}
+	}
+}
+
 func TestAllowRefusesHostileNamesOnPort443(t *testing.T) {
 	t.Parallel()
 	for _, name := range hostile {
