@@ -13,8 +13,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 	"github.com/ddbproxy/ddbproxy/tunnel/relay"
@@ -122,8 +122,13 @@ func Read(answer []byte) (Survey, error) {
 // most is how many addresses a name, or security groups an instance, can have here.
 const most = 64
 
-// id is the form of EC2's resource ids.
-var id = regexp.MustCompile(`^(i|vpc|subnet|sg)-[0-9a-f]{1,32}$`)
+// isID reports whether text has the form of EC2's resource ids: vpc-0abc. The relay
+// is the smaller without a regular expression.
+func isID(text string) bool {
+	kind, number, _ := strings.Cut(text, "-")
+	return slices.Contains([]string{"i", "vpc", "subnet", "sg"}, kind) &&
+		number != "" && len(number) <= 32 && strings.Trim(number, "0123456789abcdef") == ""
+}
 
 // wrong names what is in no form of AWS's, "" for nothing.
 func (p Place) wrong() string {
@@ -131,7 +136,7 @@ func (p Place) wrong() string {
 		return "a region"
 	}
 	for _, one := range append([]string{p.Instance, p.VPC, p.Subnet}, p.SecurityGroups...) {
-		if one != "" && !id.MatchString(one) {
+		if one != "" && !isID(one) {
 			return "an id"
 		}
 	}
