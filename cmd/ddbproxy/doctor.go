@@ -35,8 +35,8 @@ proof the same signed call past the bastion and through it. Each part is a line,
 
 It takes the settings of ddbproxy connect, the TARGETs of its configuration file
 among them, and goes beside a session that runs. Without HOST it looks at the
-bastions of the sessions that run, with the settings given here. Of several
-profiles and regions it takes the first.
+bastions of the sessions that run, in their region, with the settings given
+here. Of several profiles and regions it takes the first.
 
 Nothing is changed, here or at AWS: known_hosts is not written, and a host key
 that is not known is refused, or taken for this once where ssh's configuration

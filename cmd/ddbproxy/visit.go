@@ -43,6 +43,9 @@ func (v *visit) whereto(ctx context.Context, args []string) error {
 			return usageError("ddbproxy doctor "+strings.Join(s.Bastions, " ")+", with the same flags",
 				"the session at %s was started with ssh settings of its own (--ssh-config, --identity, --known-hosts or --ssh-command)", s.URL)
 		}
+		if len(v.regions) == 0 && v.endpoint == "" {
+			v.regions, v.endpoint = []string{s.Region}, s.Endpoint // what is served there
+		}
 		for _, b := range s.Bastions {
 			if !slices.Contains(v.destinations, b) {
 				v.destinations = append(v.destinations, b)
