@@ -114,7 +114,8 @@ func (t *text) take(line *regexp.Regexp) (taken []string) {
 // Between those medians lie about two thirds of the faults, and half as many
 // descriptors or goroutines are too many. Threads are the runtime's, which keeps
 // those that it once needed: it may have four more. Memory has its ups and
-// downs: it may grow by 8 MiB, so that only a long soak sees a small leak.
+// downs: it may grow by 8 MiB; and up to 16 spare connections, of two goroutines
+// each, are there or not yet after a fault. So only a long soak sees a small leak.
 func growth(readings []reading) (complaints []string) {
 	third := len(readings) / 3
 	if third == 0 {
@@ -139,7 +140,7 @@ func growth(readings []reading) (complaints []string) {
 		allowed int
 	}{
 		{"descriptors", func(r reading) int { return r.fds }, half},
-		{"goroutines", func(r reading) int { return r.goroutines }, half},
+		{"goroutines", func(r reading) int { return r.goroutines }, half + 2*16},
 		{"threads", func(r reading) int { return r.threads }, max(half, 4)},
 		{"KiB of memory", func(r reading) int { return r.rss }, 8 << 10},
 	} {
@@ -158,16 +159,16 @@ func TestGrowthSeesALeakOfOnePerFault(t *testing.T) {
 		want []string
 	}{
 		{name: "none"},
-		{"descriptor", reading{fds: 1}, []string{"descriptors grew from 25 to 37 over 12 faults, want at most 6 more"}},
-		{"goroutine", reading{goroutines: 1}, []string{"goroutines grew from 63 to 75 over 12 faults, want at most 6 more"}},
-		{"thread", reading{threads: 1}, []string{"threads grew from 15 to 27 over 12 faults, want at most 6 more"}},
-		{"memory", reading{rss: 1 << 10}, []string{"KiB of memory grew from 24596 to 36884 over 12 faults, want at most 8192 more"}},
+		{"descriptor", reading{fds: 1}, []string{"descriptors grew from 61 to 181 over 120 faults, want at most 60 more"}},
+		{"goroutine", reading{goroutines: 1}, []string{"goroutines grew from 99 to 219 over 120 faults, want at most 92 more"}},
+		{"thread", reading{threads: 1}, []string{"threads grew from 51 to 171 over 120 faults, want at most 60 more"}},
+		{"memory", reading{rss: 1 << 10}, []string{"KiB of memory grew from 61460 to 184340 over 120 faults, want at most 8192 more"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var readings []reading
 			for n := range 9 {
-				faults, noise := 2*n+2, n%2
+				faults, noise := 20*n+20, n%2
 				readings = append(readings, reading{
 					faults: faults, fds: 20 + noise + tt.leak.fds*faults, goroutines: 60 - noise + tt.leak.goroutines*faults,
 					threads: 10 + noise + tt.leak.threads*faults, rss: 20000 + 500*noise + tt.leak.rss*faults,
