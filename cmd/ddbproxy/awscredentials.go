@@ -64,9 +64,7 @@ const leastSecret = 16
 
 // callerKey is the access key of a profile, for callers that keep one.
 func callerKey(ctx context.Context, profile string) (proxy.Key, error) {
-	shared, err := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
-	})
+	shared, err := sharedProfile(ctx, profile)
 	key := proxy.Key{ID: shared.Credentials.AccessKeyID, Secret: shared.Credentials.SecretAccessKey}
 	var none config.SharedConfigProfileNotExistError
 	switch {

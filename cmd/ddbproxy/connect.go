@@ -47,7 +47,7 @@ type connectOptions struct {
 	detached bool        // startInBackground began us
 	end      func()      // another command ends the session; nil: none can
 	stays    bool        // a person has the terminal before them as long as the session lasts
-	up       atomic.Bool // the session is up
+	up       atomic.Bool // the session is served; other commands may ask before
 	asking   atomic.Bool // for an MFA code
 }
 

@@ -92,11 +92,11 @@ func newControl(addr string, s *session) (*control, error) {
 	answer("/session", func() any { return s.info() })
 	answer("/status", func() any { return s.status() })
 	mux.HandleFunc("POST /end", func(w http.ResponseWriter, _ *http.Request) {
-		if s.end == nil {
+		if s.options.end == nil {
 			http.Error(w, "not by itself", http.StatusConflict)
 			return
 		}
-		endOn(w, s.end)
+		endOn(w, s.options.end)
 	})
 	c := &control{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {

@@ -23,7 +23,7 @@ func readOrNone(name string) ([]byte, error) {
 // replaceFile puts data in place of a file in one step, with its owner and mode; a
 // reader sees the old or the new whole. A symbolic link stays, and its target is
 // replaced. A file that is not there is made, for this user alone.
-func replaceFile(name string, data []byte) (err error) {
+func replaceFile(name string, data []byte) error {
 	mode := fs.FileMode(0o600)
 	own := func(string) error { return nil }
 	switch target, terr := filepath.EvalSymlinks(name); {
@@ -47,48 +47,45 @@ func replaceFile(name string, data []byte) (err error) {
 			return err
 		}
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*")
+	temporary, err := temporaryBeside(name, data)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			temporary.Close()
-			os.Remove(temporary.Name())
-		}
-	}()
-	if _, err = temporary.Write(data); err != nil {
+	defer os.Remove(temporary) // unless it got its name
+	if err := errors.Join(own(temporary), os.Chmod(temporary, mode)); err != nil {
 		return err
 	}
-	if err = errors.Join(own(temporary.Name()), temporary.Chmod(mode)); err != nil {
-		return err
-	}
-	if err = temporary.Sync(); err != nil {
-		return err
-	}
-	if err = temporary.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), name)
+	return os.Rename(temporary, name)
 }
 
 // makeFile makes a file for this user alone, whole; one that is there already
 // stays as it is.
-func makeFile(name string, data []byte) (err error) {
+func makeFile(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*") // mode 0600
+	temporary, err := temporaryBeside(name, data)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(data)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(temporary.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+	defer os.Remove(temporary)
+	if err := os.Link(temporary, name); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
+}
+
+// temporaryBeside writes data to a new file beside another, for this user alone,
+// and gives its name.
+func temporaryBeside(name string, data []byte) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".ddbproxy-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/internal/relaybin"
@@ -34,9 +33,7 @@ const (
 
 // session is a tunnel with the proxy on top and its listeners.
 type session struct {
-	bastions  []string // as they were given, like carrier
-	carrier   string
-	ownSSH    bool
+	options   *connectOptions
 	tunnel    *tunnel.Pool
 	proxy     *proxy.Server
 	server    *http.Server
@@ -45,9 +42,7 @@ type session struct {
 	url       string
 	ca        *localCA      // of https; nil: plain HTTP alone
 	caBundle  string        // for AWS_CA_BUNDLE of clients
-	end       func()        // has connect end it; nil where it ends with a command
 	endpoint  string        // DynamoDB's default endpoint
-	up        atomic.Bool   // it is served; other commands may ask before
 	reached   time.Duration // how long it took to have TLS with it; 0: not yet
 	unreached error         // why not yet
 	identity  string        // whose credentials
@@ -99,9 +94,6 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		closeAll()
 		return nil, err
 	}
-	if o.endpoint == "" {
-		o.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
-	}
 	log := o.logger(c)
 	ofCallers := slog.New(newSeldom(log.Handler())) // whoever they are
 	if addrs := exposed(listeners); len(addrs) > 0 {
@@ -111,7 +103,7 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		}
 		log.Warn("other machines can reach the port: they need the session's or the profile's key, and what they read and write crosses the network unencrypted"+unless, "listen", strings.Join(addrs, " "))
 	}
-	s := &session{url: endpointURL(listeners), bastions: o.destinations, carrier: o.carrier, ownSSH: o.hasOwnSSH(), end: o.end}
+	s := &session{options: o, url: endpointURL(listeners), endpoint: o.settleEndpoint(settings)}
 	if o.tls {
 		if err := s.useTLS(namesBeyond(listeners, o.listenNames), settings.caBundle, log); err != nil {
 			closeAll()
@@ -132,9 +124,6 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		Logger:     ofCallers,
 	}
 	s.tunnel.Moved = s.proxy.Redial
-	if s.endpoint = o.endpoint; s.endpoint == "" {
-		s.endpoint, _ = endpoint.Host(endpoint.DynamoDB, settings.regions[0], false, false)
-	}
 	if s.control, err = newControl(listeners[0].Addr().String(), s); err != nil {
 		log.Warn("ddbproxy env and status will not find this session", "err", err)
 	}
@@ -165,7 +154,6 @@ func open(ctx context.Context, c *console, o *connectOptions) (*session, error) 
 		return nil, err
 	}
 	o.up.Store(true)
-	s.up.Store(true)
 	return s, nil
 }
 
@@ -257,7 +245,8 @@ func identify(ctx context.Context, c *console, settings *awsSettings) string {
 // info is what other commands need of the session.
 func (s *session) info() sessionInfo {
 	info := sessionInfo{
-		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle, Bastions: s.bastions, Carrier: s.carrier, OwnSSH: s.ownSSH, Starting: !s.up.Load(),
+		URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, CABundle: s.caBundle,
+		Bastions: s.options.destinations, Carrier: s.options.carrier, OwnSSH: s.options.hasOwnSSH(), Starting: !s.options.up.Load(),
 	}
 	for _, who := range s.proxy.Identities {
 		info.Keys = append(info.Keys, profileKey{who.Profile, who.Keys[0].ID, who.Keys[0].Secret})

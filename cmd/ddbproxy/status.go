@@ -52,7 +52,7 @@ type bastionStatus struct {
 
 // status is how the session is now.
 func (s *session) status() sessionStatus {
-	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.up.Load(), Compressing: s.proxy.Compressing()}
+	st := sessionStatus{URL: s.url, Region: s.proxy.Regions[0], Endpoint: s.endpoint, Starting: !s.options.up.Load(), Compressing: s.proxy.Compressing()}
 	for _, who := range s.proxy.Identities {
 		st.Profiles = append(st.Profiles, who.Profile)
 	}

@@ -60,15 +60,34 @@ func wanted(ctx context.Context, profile string) (wishes, error) {
 		}
 	}
 	// A profile that cannot be read asks for nothing.
-	shared, _ := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
-	})
+	shared, _ := sharedProfile(ctx, profile)
 	w.variant = variantOf([]any{env, shared})
 	// A profile that is for clients of ours is nobody's, and keys come before it.
 	if w.profile == "" && !env.Credentials.HasKeys() && !ownProcess.MatchString(shared.CredentialProcess) {
 		w.profile = env.SharedConfigProfile
 	}
 	return w, nil
+}
+
+// sharedProfile is a profile as AWS's files have it.
+func sharedProfile(ctx context.Context, name string) (config.SharedConfig, error) {
+	return config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
+	})
+}
+
+// settleEndpoint makes the endpoint what AWS's settings ask for, unless one was
+// given, and returns DynamoDB's name there.
+func (o *connectOptions) settleEndpoint(settings *awsSettings) string {
+	region := settings.regions[0]
+	if o.endpoint == "" {
+		o.endpoint = variantOf(settings.config.ConfigSources).name(region)
+	}
+	if o.endpoint != "" {
+		return o.endpoint
+	}
+	host, _ := endpoint.Host(endpoint.DynamoDB, region, false, false) // the region is known
+	return host
 }
 
 // name is the endpoint in a region, "" where the standard one will do.

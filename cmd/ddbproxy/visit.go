@@ -117,14 +117,8 @@ func (v *visit) readSettings(ctx context.Context, f *doctor.Facts) doctor.Findin
 		return doctor.Bad(err.Error(), "ddbproxy cannot know what to sign with, and for which region.", hint)
 	}
 	v.settings = settings
-	if v.endpoint == "" {
-		v.endpoint = variantOf(settings.config.ConfigSources).name(settings.regions[0])
-	}
-	f.Config, f.Region, f.Endpoint = settings.config, settings.regions[0], v.endpoint
+	f.Config, f.Region, f.Endpoint = settings.config, settings.regions[0], v.settleEndpoint(settings)
 	f.Config.Region, f.URLOf = f.Region, ownEndpoint
-	if f.Endpoint == "" {
-		f.Endpoint, _ = endpoint.Host(endpoint.DynamoDB, f.Region, false, false) // the region is known
-	}
 	if ep, err := endpoint.Parse(f.Endpoint); err == nil && f.VPCE == "" {
 		f.VPCE = ep.VPCE
 	}
@@ -174,11 +168,7 @@ func (v *visit) machine(ctx context.Context) *doctor.Machine {
 	if len(running) > 0 {
 		m.Tools.URL = running[0].plainURL()
 	}
-	m.Tools.Ports = v.ports
-	for _, listen := range v.listen {
-		port := listen[strings.LastIndex(listen, ":")+1:]
-		m.Tools.Ports = append(m.Tools.Ports, port)
-	}
+	m.Tools.Ports = slices.Concat(v.ports, v.listenPorts())
 	if len(v.listen) == 0 {
 		m.Tools.Ports = append(m.Tools.Ports, defaultPort)
 	}
@@ -203,9 +193,7 @@ func toolsProfile(ctx context.Context) config.SharedConfig {
 		name = config.DefaultSharedConfigProfile
 	}
 	// One that cannot be read asks for nothing.
-	shared, _ := config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = []string{awsConfigFile()}, []string{awsCredentialsFile()}
-	})
+	shared, _ := sharedProfile(ctx, name)
 	shared.Profile = name
 	return shared
 }
