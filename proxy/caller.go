@@ -76,43 +76,53 @@ func (s *Server) isOurs(host string) bool {
 	return slices.ContainsFunc(s.Hosts, func(ours string) bool { return name(ours) == h })
 }
 
-// secretOf returns whom the caller claims to act for, and the secret that it claims to hold: the session key's, or that of
-// the profile's credentials. It comes before the body is read, so that nothing is kept for a caller who cannot be one, and
-// tells it nothing that the provider of the credentials said: nothing is proved yet.
-func (s *Server) secretOf(ctx context.Context, r *http.Request, c claim) (*identity, string, error) {
+// claimant is whom a caller claims to act for, and the secret that it claims to hold.
+type claimant struct {
+	*identity
+	secret string
+	creds  aws.Credentials // whose secret that is; none with a key of ours
+}
+
+// claimedBy returns the claimant: its secret is the session key's, or that of the profile's credentials. It comes before
+// the body is read, so that nothing is kept for a caller who cannot be one, and tells it nothing that the provider of the
+// credentials said: nothing is proved yet.
+func (s *Server) claimedBy(ctx context.Context, r *http.Request, c claim) (claimant, error) {
 	if len(s.identities) == 0 {
-		return nil, "", refusal(credentialsUnavailable,
+		return claimant{}, refusal(credentialsUnavailable,
 			"ddbproxy was started without AWS credentials and cannot sign; restart it with --profile, or set HTTPS_PROXY to this address so that the client signs")
 	}
 	token := r.Header.Get("X-Amz-Security-Token")
 	who, secret := s.byOwnKey(c.keyID)
 	switch {
 	case who != nil && token != "":
-		return nil, "", refusal(unrecognizedClient, "the key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
+		return claimant{}, refusal(unrecognizedClient, "the key "+c.keyID+" comes without a session token; unset AWS_SESSION_TOKEN")
 	case who != nil:
-		return who, secret, nil
+		return claimant{identity: who, secret: secret}, nil
 	case strings.HasPrefix(c.keyID, SessionKeyPrefix):
-		return nil, "", refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
+		return claimant{}, refusal(unrecognizedClient, "access key "+brief(c.keyID)+" belongs to another session of ddbproxy; "+getKey)
 	}
 	who, creds, err := s.byKey(ctx, c.keyID)
 	switch {
 	case err != nil:
-		return nil, "", err
+		return claimant{}, err
 	case !equal(token, creds.SessionToken):
-		return nil, "", refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
+		return claimant{}, refusal(unrecognizedClient, "the session token is not the one that belongs to "+brief(c.keyID)+" now; "+getKey)
 	}
-	return who, creds.SecretAccessKey, nil
+	return claimant{who, creds.SecretAccessKey, creds}, nil
 }
 
-// authenticate proves that the caller holds secret, and returns the credentials for the request to be signed with.
-func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, who *identity, secret, bodyHash string) (aws.Credentials, error) {
+// authenticate proves that the caller holds the secret, and returns the credentials for the request to be signed with.
+func (s *Server) authenticate(ctx context.Context, r *http.Request, c claim, who claimant, bodyHash string) (aws.Credentials, error) {
 	if err := c.checkForm(r, bodyHash, s.clock); err != nil {
 		return aws.Credentials{}, err
 	}
-	if !c.matches(r, bodyHash, who.derived.from(secret, c)) {
+	if !c.matches(r, bodyHash, who.derived.from(who.secret, c.day, c.region)) {
 		return aws.Credentials{}, mismatch(c)
 	}
-	return s.credentials(ctx, who)
+	if who.creds.HasKeys() {
+		return who.creds, nil
+	}
+	return s.credentials(ctx, who.identity)
 }
 
 func mismatch(c claim) error {

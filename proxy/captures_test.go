@@ -219,9 +219,9 @@ func signedSpans(t testing.TB, raw []byte) [][2]int {
 
 // proved asks both questions that a request is asked, whose secret and whether it was used.
 func (s *Server) proved(ctx context.Context, r *http.Request, c claim, bodyHash string) (aws.Credentials, error) {
-	who, secret, err := s.secretOf(ctx, r, c)
+	who, err := s.claimedBy(ctx, r, c)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	return s.authenticate(ctx, r, c, who, secret, bodyHash)
+	return s.authenticate(ctx, r, c, who, bodyHash)
 }

@@ -143,7 +143,7 @@ func (s *Server) refuseConnect(w http.ResponseWriter, e *entry, status int, mess
 	defer near.Close()
 	_ = near.SetDeadline(time.Now().Add(5 * time.Second)) // a caller that reads nothing gets nothing
 	n, _ := fmt.Fprintf(near, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nX-Amzn-Requestid: %s\r\nConnection: close\r\n\r\n%s\n",
-		status, ascii(message), len(message)+1, e.id, message)
+		status, ascii(message), len(message)+1, e.id(), message)
 	e.bytes = int64(n)
 }
 

@@ -2,13 +2,13 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"time"
 )
 
 // An entry is what the log says of one request: never a body, a header or a signature.
 type entry struct {
-	id     string // also in x-amzn-RequestId of our own answers
 	start  time.Time
 	call   call
 	target string // of CONNECT
@@ -18,6 +18,15 @@ type entry struct {
 	bytes  int64
 	err    error
 	denied *Denied // by AWS; nil: not
+	name   string  // id, once it was asked for
+}
+
+// id tells the request from others. It is in the x-amzn-RequestId of our own answers too.
+func (e *entry) id() string {
+	if e.name == "" {
+		e.name = "DDBPROXY" + rand.Text()
+	}
+	return e.name
 }
 
 func (e *entry) log(l *slog.Logger) {
@@ -25,7 +34,7 @@ func (e *entry) log(l *slog.Logger) {
 	if !l.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
-	attrs := []slog.Attr{slog.String("id", e.id)}
+	attrs := []slog.Attr{slog.String("id", e.id())}
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

@@ -23,8 +23,8 @@ type Identity struct {
 // identity is one in use.
 type identity struct {
 	Identity
-	derived   derived
-	signer    signer
+	derived   derived                // from callers' secret
+	signing   derived                // from AWS's
 	seen      atomic.Pointer[string] // the access key id that its provider gave last
 	complaint atomic.Pointer[string] // the provider's last, as logged
 }

@@ -31,7 +31,7 @@ func (s *Server) init() {
 			s.region = s.Regions[0]
 		}
 		s.sessions = tls.NewLRUClientSessionCache(64)
-		s.transport.Store(s.newTransport())
+		s.pool.Store(s.newPool())
 		host, _ := s.hostFor(endpoint.DynamoDB, s.region) // Warm reports the error
 		addr := net.JoinHostPort(host, "443")
 		s.spares = newSpares(addr, func(ctx context.Context) (*upstreamConn, error) {
@@ -116,8 +116,7 @@ func (s *Server) keepSpares() {
 // is under way ends where it is.
 func (s *Server) Redial() {
 	s.init()
-	old := s.transport.Swap(s.newTransport())
-	old.CloseIdleConnections() // the busy ones too, when they fall idle: no request comes that would want them
+	s.pool.Swap(s.newPool()).close()
 	s.spares.renew()
 }
 
@@ -130,7 +129,8 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.end()
 	s.active.Wait()
-	s.transport.Load().CloseIdleConnections()
+	s.pool.Load().close()
+	s.pooled.Wait()
 	s.spares.close()
 	return nil
 }

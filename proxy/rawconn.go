@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// readAhead is the most that an idle connection may hold back; TLS 1.3 session tickets are all that AWS sends unasked.
-const readAhead = 16 << 10
+// maxAhead is the most that an idle connection may hold back; TLS 1.3 session tickets are all that AWS sends unasked.
+const maxAhead = 16 << 10
 
-// A rawConn is the connection under TLS. While it lies idle as a spare, a goroutine reads ahead on it, because that is the
+// A rawConn is the connection under TLS. While it lies idle, as a spare or in the pool, a goroutine reads ahead on it, because that is the
 // only way to see it die: tunnelled connections have no deadlines, so a read on the TLS level could not be taken back.
 type rawConn struct {
 	net.Conn
@@ -55,17 +55,27 @@ func (c *rawConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// watch reads ahead until the connection ends, which it tells by calling died, or until the first bytes after take.
-// There is one watch in a connection's life, before anybody reads.
-func (c *rawConn) watch(died func()) {
-	buf := make([]byte, 4<<10)
+// watch has the connection read ahead until it ends, which it tells by calling died, or until the first bytes after take.
+// Nobody else may read meanwhile. Where it is watched already nothing changes.
+func (c *rawConn) watch(work *sync.WaitGroup, died func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watching || c.err != nil || len(c.ahead) >= maxAhead {
+		return
+	}
+	c.watching, c.taken = true, false
+	work.Go(func() { c.readAhead(died) })
+}
+
+func (c *rawConn) readAhead(died func()) {
+	buf := make([]byte, 1<<10) // more than a ticket has
 	for {
 		n, err := c.Conn.Read(buf)
 		c.mu.Lock()
 		c.ahead = append(c.ahead, buf[:n]...)
 		c.err = err
 		taken := c.taken
-		c.watching = err == nil && !taken && len(c.ahead) < readAhead
+		c.watching = err == nil && !taken && len(c.ahead) < maxAhead
 		again := c.watching
 		c.ready.Broadcast()
 		c.mu.Unlock()

@@ -67,7 +67,7 @@ func TestRPCv2CBORIsRoutedByPathAndAnsweredInKind(t *testing.T) {
 	}
 
 	s.Dial = failingDial(hopFailure{"ssh", "x", true})
-	s.transport.Load().CloseIdleConnections()
+	s.pool.Load().close()
 	w := ask(s, request("eu-west-1"))
 	want := "\xa2\x79\x00\x06__type\x79\x00\x1a" + bastionUnreachable + "\x79\x00\x07message\x79\x00\x10ddbproxy: ssh: x"
 	if w.Code != 400 || w.Body.String() != want || w.Header().Get("Content-Type") != "application/cbor" || w.Header().Get("Smithy-Protocol") != "rpc-v2-cbor" {

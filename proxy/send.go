@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
-	"net/http/httptrace"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,10 +32,7 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 	var before failure
 	c.gzip = s.asksGzip(in.Header, c)
 	for {
-		out, err := s.outgoing(ctx, in, c, bodyHash, creds)
-		if err != nil {
-			return nil, err
-		}
+		out := s.outgoing(ctx, in, c, bodyHash, creds)
 		signed := s.clock.aws()
 		try := s.try(out, left)
 		left -= try.waited
@@ -58,6 +54,9 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if try.stale {
+			continue
 		}
 		f := explain(try.err, c)
 		if late := errors.Is(try.err, errNoConnection) || errors.Is(try.err, context.DeadlineExceeded); late && before.text != "" {
@@ -98,52 +97,20 @@ type attempt struct {
 	err    error
 	waited time.Duration // until there was a connection, or the end
 	wrote  bool          // bytes of the request left this machine
+	stale  bool          // the connection had died idle, unnoticed: the next one may be well
 }
 
 // try sends a request once, giving up when there is no connection after limit. Once there is one, the answer may take as
 // long as the caller is willing to wait.
 func (s *Server) try(r *http.Request, limit time.Duration) attempt {
 	start := time.Now()
-	ctx, cancel := context.WithCancelCause(r.Context())
-	giveUp := time.AfterFunc(limit+grace, func() { cancel(errNoConnection) })
-	defer giveUp.Stop()
-
-	var a attempt
-	var conn *upstreamConn
-	var before int64
-	ctx = context.WithValue(ctx, deadlineKey{}, start.Add(limit))
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		giveUp.Stop()
-		a.waited = time.Since(start)
-		conn = info.Conn.(*upstreamConn) // dialUpstream gives no other
-		before = conn.written()
-	}})
-	a.resp, a.err = s.transport.Load().RoundTrip(r.WithContext(ctx))
-	if a.err != nil {
-		if conn == nil {
-			a.waited = time.Since(start)
-		}
-		a.wrote = conn != nil && conn.seal() != before
-		if errors.Is(context.Cause(ctx), errNoConnection) {
-			a.err = errNoConnection
-		}
-		cancel(nil)
-		return a
+	conn, used, err := s.lend(r.Context(), net.JoinHostPort(r.URL.Host, "443"), start.Add(limit))
+	a := attempt{err: err, waited: time.Since(start)}
+	if err == nil {
+		a.resp, a.wrote, a.err = conn.exchange(r)
+		a.stale = a.err != nil && used && !a.wrote
 	}
-	a.resp.Body = &bodyEnd{a.resp.Body, cancel}
 	return a
-}
-
-// bodyEnd releases a request's context when its answer is closed.
-type bodyEnd struct {
-	io.ReadCloser
-	cancel context.CancelCauseFunc
-}
-
-func (b *bodyEnd) Close() error {
-	err := b.ReadCloser.Close()
-	b.cancel(nil)
-	return err
 }
 
 // wait returns after d, or with the context's error.

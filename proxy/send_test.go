@@ -256,17 +256,3 @@ func (c *mutedConn) Write(p []byte) (int, error) {
 	}
 	return c.Conn.Write(p)
 }
-
-func TestSealedConnectionTakesNoMoreWrites(t *testing.T) {
-	t.Parallel()
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	c := &upstreamConn{Conn: near, raw: newRawConn(near)}
-	if got := c.seal(); got != 0 {
-		t.Errorf("seal = %d writes, want 0", got)
-	}
-	if _, err := c.Write([]byte("late")); !errors.Is(err, net.ErrClosed) || c.written() != 0 {
-		t.Errorf("Write after seal = %v, %d counted; want net.ErrClosed, 0", err, c.written())
-	}
-}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -62,7 +61,8 @@ type Server struct {
 	clock       *clock
 	identities  []*identity
 	sessions    tls.ClientSessionCache
-	transport   atomic.Pointer[http.Transport] // replaced by Redial
+	pool        atomic.Pointer[pool] // replaced by Redial
+	pooled      sync.WaitGroup       // what pools do, replaced ones too
 	spares      *spares
 	region      string // default; empty where none is known
 	endpoint    endpoint.Endpoint
@@ -84,9 +84,9 @@ type Server struct {
 // ServeHTTP answers one request of either mode.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.init()
-	e := &entry{id: "DDBPROXY" + rand.Text(), start: time.Now()}
+	e := &entry{start: time.Now()}
 	if !s.enter() {
-		(&answer{status: http.StatusServiceUnavailable, kind: unavailable, message: "local: ddbproxy is shutting down", hangUp: true}).send(w, r, e.id, s.clock)
+		(&answer{status: http.StatusServiceUnavailable, kind: unavailable, message: "local: ddbproxy is shutting down", hangUp: true}).send(w, r, e.id(), s.clock)
 		return
 	}
 	defer s.active.Done()
@@ -117,7 +117,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !a.hangUp {
 			discardBody(w, r)
 		}
-		e.status, e.bytes = a.status, int64(a.send(w, r, e.id, s.clock))
+		e.status, e.bytes = a.status, int64(a.send(w, r, e.id(), s.clock))
 		return
 	}
 	defer resp.Body.Close()
@@ -161,7 +161,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	case r.Method != http.MethodPost:
 		return nil, refusal(unknownOperation, "the method is not POST; use an AWS client")
 	}
-	who, secret, err := s.secretOf(r.Context(), r, c)
+	claimed, err := s.claimedBy(r.Context(), r, c)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	}
 	sum := sha256.Sum256(body)
 	bodyHash := hex.EncodeToString(sum[:])
-	creds, err := s.authenticate(r.Context(), r, c, who, secret, bodyHash)
+	creds, err := s.authenticate(r.Context(), r, c, claimed, bodyHash)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *entry) (*http.
 	if err != nil {
 		return nil, err
 	}
-	call.by = who
+	call.by = claimed.identity
 	e.call = call
 	s.spares.touch()
 	return s.send(r.Context(), r, call, bodyHash, creds)

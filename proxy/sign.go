@@ -3,32 +3,15 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
-
-// A signer signs outgoing requests with the SDK's own signer. That one caches derived keys by access key id and day and
-// not by secret, so it is made anew when a secret changes under the same id.
-type signer struct {
-	mu     sync.Mutex
-	v4     *v4.Signer
-	keyID  string
-	secret string
-}
-
-func (s *signer) with(creds aws.Credentials) *v4.Signer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.v4 == nil || s.keyID != creds.AccessKeyID || s.secret != creds.SecretAccessKey {
-		s.v4, s.keyID, s.secret = v4.NewSigner(), creds.AccessKeyID, creds.SecretAccessKey
-	}
-	return s.v4
-}
 
 // forwarded reports whether a request header goes on to AWS. The list is short because what the caller did not sign,
 // anything on this machine may have added.
@@ -42,24 +25,43 @@ func forwarded(name string) bool {
 
 // outgoing builds the request for AWS and signs it with the time as AWS has it. It is called for each attempt, so that a
 // request which waited for the tunnel is not late.
-func (s *Server) outgoing(ctx context.Context, in *http.Request, c call, bodyHash string, creds aws.Credentials) (*http.Request, error) {
-	// A bytes.Reader gives the request GetBody, with which net/http itself moves to another connection when it finds
-	// that the one it took from the pool was dead before anything was written.
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.host+c.path, bytes.NewReader(c.body))
-	if err != nil {
-		return nil, fmt.Errorf("build request for %s: %w", c.host, err)
+func (s *Server) outgoing(ctx context.Context, in *http.Request, c call, bodyHash string, creds aws.Credentials) *http.Request {
+	r := &http.Request{
+		Method:        http.MethodPost,
+		URL:           &url.URL{Scheme: "https", Host: c.host, Path: c.path},
+		Host:          c.host,
+		Header:        make(http.Header, 12),
+		Body:          io.NopCloser(bytes.NewReader(c.body)),
+		ContentLength: int64(len(c.body)),
 	}
-	r.Header.Set("User-Agent", "") // net/http adds its own unless told not to
+	r.Header["User-Agent"] = nil // net/http adds its own unless told not to
 	for name, values := range in.Header {
 		if forwarded(name) {
 			r.Header[name] = values
 		}
 	}
 	if c.gzip {
-		r.Header.Set("Accept-Encoding", "gzip")
+		r.Header["Accept-Encoding"] = []string{"gzip"}
 	}
-	if err := c.by.signer.with(creds).SignHTTP(ctx, creds, r, bodyHash, signingName, c.region, s.clock.aws()); err != nil {
-		return nil, fmt.Errorf("sign request for %s: %w", c.host, err)
+	c.by.sign(r, bodyHash, creds, c.region, s.clock.aws())
+	return r.WithContext(ctx)
+}
+
+// sign signs r for DynamoDB with all its headers but User-Agent, which what lies between may change, as the SDKs do.
+func (i *identity) sign(r *http.Request, bodyHash string, creds aws.Credentials, region string, now time.Time) {
+	date := now.UTC().Format(amzDateFmt)
+	r.Header["X-Amz-Date"] = []string{date}
+	if creds.SessionToken != "" {
+		r.Header["X-Amz-Security-Token"] = []string{creds.SessionToken}
 	}
-	return r, nil
+	c := claim{keyID: creds.AccessKeyID, day: date[:8], region: region, service: signingName, signed: []string{"content-length", "host"}}
+	for name := range r.Header {
+		if name != "User-Agent" {
+			c.signed = append(c.signed, strings.ToLower(name))
+		}
+	}
+	slices.Sort(c.signed)
+	canonical, _ := c.canonical(r, bodyHash) // every header named is there
+	c.signature = c.sign(canonical, date, i.signing.from(creds.SecretAccessKey, c.day, region))
+	r.Header["Authorization"] = []string{c.String()}
 }

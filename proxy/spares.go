@@ -86,7 +86,8 @@ func (p *spares) stir() {
 // fill dials what is missing, all at once, then lets the old ones go. It returns the first error.
 func (p *spares) fill(ctx context.Context) error {
 	p.mu.Lock()
-	fresh := func(s spare) bool { return wall().Sub(s.born) < spareAge }
+	now := wall() // what ages while its successor is dialled has none yet, and stays
+	fresh := func(s spare) bool { return now.Sub(s.born) < spareAge }
 	want := max(p.wanted, fewSpares)
 	if wall().Sub(p.used) > spareUse {
 		want, p.wanted = 1, 0
@@ -152,8 +153,7 @@ func (p *spares) add(ctx context.Context, errs chan<- error) {
 			conn.raw.Close()
 		} else {
 			p.ready = append(p.ready, spare{conn, wall()})
-			conn.raw.watching = true
-			p.watch.Go(func() { conn.raw.watch(func() { p.lost(conn) }) }) // ends when the connection does, or is used
+			conn.raw.watch(&p.watch, func() { p.lost(conn) }) // ends when the connection does, or is used
 		}
 		p.mu.Unlock()
 	}

@@ -106,11 +106,21 @@ func (c claim) matches(r *http.Request, bodyHash string, key []byte) bool {
 	if !ok {
 		return false
 	}
+	return equal(c.sign(canonical, r.Header.Get("X-Amz-Date"), key), c.signature)
+}
+
+// sign returns the signature of a canonical request, in hexadecimal digits.
+func (c claim) sign(canonical []byte, date string, key []byte) string {
 	hash := sha256.Sum256(canonical)
-	toSign := algorithm + "\n" + r.Header.Get("X-Amz-Date") + "\n" +
-		c.day + "/" + c.region + "/" + c.service + "/aws4_request\n" + hex.EncodeToString(hash[:])
-	want := hex.EncodeToString(keyed(key, toSign))
-	return equal(want, c.signature)
+	return hex.EncodeToString(keyed(key, algorithm+"\n"+date+"\n"+c.scope()+"\n"+hex.EncodeToString(hash[:])))
+}
+
+// scope is the credential scope.
+func (c claim) scope() string { return c.day + "/" + c.region + "/" + c.service + "/aws4_request" }
+
+// String is the Authorization header that says c.
+func (c claim) String() string {
+	return algorithm + " Credential=" + c.keyID + "/" + c.scope() + ", SignedHeaders=" + strings.Join(c.signed, ";") + ", Signature=" + c.signature
 }
 
 // signingKey derives the key that a secret gives for a day, region and service.
@@ -124,19 +134,19 @@ func keyed(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// derived keeps the last signing key: a session's callers all use one, and deriving it is most of a verification.
+// derived keeps the last signing key: a session's callers all use one, and deriving it is most of a signature.
 type derived struct {
 	mu                  sync.Mutex
 	secret, day, region string
 	key                 []byte
 }
 
-func (d *derived) from(secret string, c claim) []byte {
+func (d *derived) from(secret, day, region string) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.key == nil || d.secret != secret || d.day != c.day || d.region != c.region {
-		d.secret, d.day, d.region = secret, c.day, c.region
-		d.key = signingKey(secret, c.day, c.region, signingName)
+	if d.key == nil || d.secret != secret || d.day != day || d.region != region {
+		d.secret, d.day, d.region = secret, day, region
+		d.key = signingKey(secret, day, region, signingName)
 	}
 	return d.key
 }

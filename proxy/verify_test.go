@@ -79,7 +79,7 @@ func TestDerivedKeyFollowsSecretDayAndRegion(t *testing.T) {
 		{"a", "20261124", "eu-west-1"}, {"a", "20261124", "eu-west-1"}, {"b", "20261124", "eu-west-1"},
 		{"b", "20261125", "eu-west-1"}, {"b", "20261125", "us-east-1"}, {"a", "20261124", "eu-west-1"},
 	} {
-		got := d.from(tt.secret, claim{day: tt.day, region: tt.region})
+		got := d.from(tt.secret, tt.day, tt.region)
 		if want := signingKey(tt.secret, tt.day, tt.region, "dynamodb"); !bytes.Equal(got, want) {
 			t.Errorf("key of %v = %x, want %x", tt, got, want)
 		}
