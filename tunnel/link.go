@@ -78,11 +78,13 @@ func (l *link) local() net.IP {
 	return nil
 }
 
-// look notes what a channel carried.
-func (l *link) look(f *flow, n int) {
-	if f.full(n, time.Now(), time.Duration(l.rtt.Load())) {
+// look notes what a channel carried, and reports whether its window is used up.
+func (l *link) look(f *flow, n int) bool {
+	full := f.full(n, time.Now(), time.Duration(l.rtt.Load()))
+	if full {
 		notify(l.full)
 	}
+	return full
 }
 
 // measured takes one more measurement of the round trip into account: a longer one

@@ -113,7 +113,11 @@ type execPipe struct {
 
 	work sync.WaitGroup
 
-	up, down flow
+	// Of Read, which one goroutine calls at a time.
+	down flow
+	wide bool // the channel's window, as far as it can be
+
+	up flow
 }
 
 // listen hears how the program ends; the channel's end ends it.
@@ -139,7 +143,10 @@ func (p *execPipe) Write(b []byte) (int, error) {
 
 func (p *execPipe) Read(b []byte) (int, error) {
 	n, err := p.Channel.Read(b)
-	p.link.look(&p.down, n)
+	if p.link.look(&p.down, n) && !p.wide {
+		p.wide = true
+		widen(p.Channel)
+	}
 	if err != nil {
 		p.once.Do(func() { close(p.ended) })
 	}

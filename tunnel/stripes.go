@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	// channelWindow is what an ssh channel carries in a round trip at most: the
-	// fixed window of x/crypto/ssh on our side, CHAN_SES_WINDOW_DEFAULT in sshd.
-	channelWindow = 2 << 20
 	// The first widening makes it some, the next most, which keeps below sshd's
 	// MaxSessions (10 by default).
 	someStripes, maxStripes = 4, 8
@@ -238,21 +235,4 @@ func (st *stripes) close() {
 	for _, r := range st.relays {
 		r.Close()
 	}
-}
-
-// flow tells by what one direction of a channel carries whether its window is
-// the limit.
-type flow struct {
-	since time.Time
-	bytes int
-}
-
-// full takes n more bytes into account. It reports whether most of a window was
-// used within one round trip; 0 is one that is not known.
-func (f *flow) full(n int, now time.Time, rtt time.Duration) bool {
-	if now.Sub(f.since) > rtt {
-		f.since, f.bytes = now, 0
-	}
-	f.bytes += n
-	return rtt > 0 && f.bytes > channelWindow*3/4
 }

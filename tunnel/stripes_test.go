@@ -13,33 +13,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-func TestFlowIsFullWhenMostOfAWindowPassesInARoundTrip(t *testing.T) {
-	const rtt = 100 * time.Millisecond
-	start := time.Now()
-	for _, tc := range []struct {
-		name   string
-		rtt    time.Duration
-		pieces int // of 64 KiB
-		every  time.Duration
-		want   bool
-	}{
-		{"a window a round trip", rtt, 64, rtt / 32, true},
-		{"half of it", rtt, 64, rtt / 16, false},
-		{"a burst of less", rtt, 20, 0, false},
-		{"a burst of a window", rtt, 32, 0, true},
-		{"distance unknown", 0, 64, 0, false},
-	} {
-		var f flow
-		full := false
-		for i := range tc.pieces {
-			full = f.full(64<<10, start.Add(time.Duration(i)*tc.every), tc.rtt) || full
-		}
-		if full != tc.want {
-			t.Errorf("%s: full = %v, want %v", tc.name, full, tc.want)
-		}
-	}
-}
-
 // rush sends more than a window to and fro.
 func rush(t *testing.T, c *Client) {
 	t.Helper()
@@ -59,13 +32,13 @@ func rush(t *testing.T, c *Client) {
 	}
 }
 
-// distant is a client whose bastion seems to be a minute away.
-func distant(t *testing.T, c *Client) *session {
+// distant is a client whose bastion seems to be rtt away.
+func distant(t *testing.T, c *Client, rtt time.Duration) *session {
 	t.Helper()
 	start(t, c)
 	s := c.current
 	until(t, func() bool { return s.distance() > 0 })
-	s.link.rtt.Store(int64(time.Minute))
+	s.link.rtt.Store(int64(rtt))
 	return s
 }
 
@@ -76,7 +49,7 @@ func TestNarrowChannelGetsOthersBesideIt(t *testing.T) {
 	c := sc.client(t)
 	spread := make(chan struct{}, 1)
 	c.spread = func() { notify(spread) }
-	s := distant(t, c)
+	s := distant(t, c, time.Minute)
 	if n := relays.runs.Load(); n != 1 {
 		t.Fatalf("%d relays before the rush", n)
 	}
@@ -148,7 +121,7 @@ func TestNarrowChannelStaysAloneWhereTheServerAllowsNoOther(t *testing.T) {
 		return status
 	}
 	c := sc.client(t)
-	s := distant(t, c)
+	s := distant(t, c, time.Minute)
 	rush(t, c)
 	until(t, func() bool { return asked.Load() > 1 })
 	rush(t, c)
@@ -175,7 +148,7 @@ func TestHungFurtherRelayLeavesTheFirstAlone(t *testing.T) {
 		return 1
 	}
 	c := sc.client(t)
-	s := distant(t, c)
+	s := distant(t, c, time.Minute)
 	conn, err := c.DialContext(t.Context(), "tcp", target)
 	if err != nil {
 		t.Fatal(err)
