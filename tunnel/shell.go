@@ -114,10 +114,8 @@ type execPipe struct {
 	work sync.WaitGroup
 
 	// Of Read, which one goroutine calls at a time.
-	down flow
-	wide bool // the channel's window, as far as it can be
-
-	up flow
+	flow flow
+	wide bool // its window is, as far as it can be
 }
 
 // listen hears how the program ends; the channel's end ends it.
@@ -135,15 +133,9 @@ func (p *execPipe) listen(reqs <-chan *ssh.Request) {
 
 func (p *execPipe) said() string { return p.stderr.String() }
 
-func (p *execPipe) Write(b []byte) (int, error) {
-	n, err := p.Channel.Write(b)
-	p.link.look(&p.up, n)
-	return n, err
-}
-
 func (p *execPipe) Read(b []byte) (int, error) {
 	n, err := p.Channel.Read(b)
-	if p.link.look(&p.down, n) && !p.wide {
+	if !p.wide && p.flow.full(n, time.Now(), p.link.distance()) {
 		p.wide = true
 		widen(p.Channel)
 	}

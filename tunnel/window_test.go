@@ -38,6 +38,16 @@ func TestFlowIsFullWhenMostOfAWindowPassesInARoundTrip(t *testing.T) {
 	}
 }
 
+// distant is a client whose bastion seems to be rtt away.
+func distant(t *testing.T, c *Client, rtt time.Duration) *session {
+	t.Helper()
+	start(t, c)
+	s := c.current
+	until(t, func() bool { return s.distance() > 0 })
+	s.link.rtt.Store(int64(rtt))
+	return s
+}
+
 // spring is a program that prints as much as it is asked for, and a reader that
 // knows what comes.
 type spring struct {
@@ -132,6 +142,47 @@ func TestWindowThatIsNotUsedUpStaysAsItIs(t *testing.T) {
 	sp.read(t, 8<<20)
 	<-sp.done
 	sp.holds(t, channelWindow)
+}
+
+// Whatever the window, each byte arrives, by a relay that was started again too.
+func TestRushesArriveWhole(t *testing.T) {
+	sc := newScene(t)
+	relays := &programs{scene: sc}
+	sc.bastion.Exec = relays.run
+	c := sc.client(t)
+	s := distant(t, c, time.Minute)
+	for range 2 {
+		rush(t, c)
+		rush(t, c)
+		down := nextChange(c)
+		relays.kill()
+		<-down
+	}
+	if err := ping(t.Context(), c); err != nil || !s.alive() {
+		t.Errorf("ping = %v; the connection is still there: %v", err, s.alive())
+	}
+	if n := relays.runs.Load(); n != 3 {
+		t.Errorf("%d relays were started, want 3: one at a time", n)
+	}
+}
+
+// rush sends more than a window to and fro.
+func rush(t *testing.T, c *Client) {
+	t.Helper()
+	conn, err := c.DialContext(t.Context(), "tcp", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sent := bytes.Repeat([]byte("0123456789abcdef"), channelWindow/8) // two of them
+	go conn.Write(sent)
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(conn, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Error("what came back is not what was sent")
+	}
 }
 
 // A library that wraps its channels leaves them narrow, and works.
