@@ -19,10 +19,11 @@ const (
 // adjustWindow adds to what was read from a channel and not yet told to the far
 // end, which hears of it with the next reads as of more room (WINDOW_ADJUST, RFC
 // 4254, section 5.2). From then on the window is wider by that much, for each
-// read gives back what it took. x/crypto/ssh has the size as a constant, without
-// an option, and no other way to it than this name of its own: where that is
-// gone, nothing is linked. Further relays, each with a channel and so a window of
-// its own, carried less for more work (docs/performance.md).
+// read gives back what it took; it does so at once then, for what is compared with
+// the constant is unsigned. x/crypto/ssh has no option for it, and no other way
+// than this name of its own: where that is gone, nothing is linked. Several relays,
+// each with a channel and so a window of its own, carried less for more work
+// (docs/performance.md).
 //
 //go:linkname adjustWindow golang.org/x/crypto/ssh.(*channel).adjustWindow
 func adjustWindow(ch unsafe.Pointer, more uint32) error
