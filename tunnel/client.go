@@ -70,7 +70,6 @@ type Client struct {
 	keys   *keyring        // shared by the bastions of a Group
 	doubts doubts          // which addresses of a name to try last
 	moved  chan<- struct{} // told of each change, for a Group
-	spread func()          // told when new connections go further ways
 
 	mu      sync.Mutex
 	current *session // nil while down
@@ -93,13 +92,10 @@ type Status struct {
 	Since   time.Time // up or down; zero before the first attempt ended
 	Server  string    // user@host:port, as resolved
 	Carrier Carrier
-	Relay   string // the relay's version, "" in forward
-	// Channels is how many relays connections are spread over, each with an ssh
-	// channel of its own; 0 in forward, where each connection has one.
-	Channels int
-	Reason   string        // why auto took that carrier; "" where it was asked for
-	RTT      time.Duration // to the bastion and back; 0 where not known
-	Err      error         // the last failure while down
+	Relay   string        // the relay's version, "" in forward
+	Reason  string        // why auto took that carrier; "" where it was asked for
+	RTT     time.Duration // to the bastion and back; 0 where not known
+	Err     error         // the last failure while down
 
 	// InUse tells the bastion that new connections take, in a Group.
 	InUse bool
@@ -219,7 +215,7 @@ func (c *Client) Status() Status {
 	if s := c.current; s != nil {
 		st.Up, st.Server, st.Carrier, st.Reason, st.RTT = true, s.server, s.carrier, s.reason, s.distance()
 		if s.relay != nil {
-			st.Relay, st.Channels = s.relay.Relay.Version, s.stripes.count()
+			st.Relay = s.relay.Relay.Version
 		}
 	}
 	return st

@@ -65,36 +65,28 @@ func (c *Client) Without() error {
 	return s.without
 }
 
-// Sessions counts how many more channels for programs the bastion opens at the
-// same time beside those that are open (MaxSessions in sshd_config(5)), up to
-// most. They are closed at once; nothing is run.
-func (c *Client) Sessions(most int) (int, error) {
+// OpensSession tries whether the bastion's sshd opens a channel for a program
+// beside the relay's, where there is one (MaxSessions in sshd_config(5)). It is
+// closed at once; nothing is run. The error is ErrNoSession where it does not.
+func (c *Client) OpensSession() error {
 	s, err := c.session()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if s.link == nil {
-		return 0, errNoLink
+		return errNoLink
 	}
-	var open []ssh.Channel
-	defer func() {
-		for _, ch := range open {
-			ch.Close()
-		}
-	}()
-	for len(open) < most {
-		ch, reqs, err := s.link.OpenChannel("session", nil)
-		var refused *ssh.OpenChannelError
-		if errors.As(err, &refused) {
-			break
-		}
-		if err != nil {
-			return len(open), err
-		}
-		go ssh.DiscardRequests(reqs) // ends with the channel
-		open = append(open, ch)
+	ch, reqs, err := s.link.OpenChannel("session", nil)
+	var refused *ssh.OpenChannelError
+	switch {
+	case errors.As(err, &refused):
+		return ErrNoSession
+	case err != nil:
+		return err
 	}
-	return len(open), nil
+	go ssh.DiscardRequests(reqs) // ends with the channel
+	ch.Close()
+	return nil
 }
 
 // Distance measures the round trip to the bastion's sshd: the shortest of a few, for

@@ -133,12 +133,16 @@ func TestForwards(t *testing.T) {
 	}
 }
 
-func TestSessions(t *testing.T) {
+func TestOpensSession(t *testing.T) {
 	sc := newScene(t)
 	c := sc.client(t)
 	start(t, c)
-	if n, err := c.Sessions(3); n != 3 || err != nil {
-		t.Errorf("Sessions(3) = %d, %v", n, err)
+	if err := c.OpensSession(); err != nil {
+		t.Errorf("OpensSession = %v", err)
+	}
+	sc.bastion.NoSessions = true
+	if err := c.OpensSession(); !errors.Is(err, ErrNoSession) {
+		t.Errorf("OpensSession = %v where none is opened", err)
 	}
 }
 
@@ -160,8 +164,8 @@ func TestNothingToExamineBehindAnSSHCommand(t *testing.T) {
 	if _, err := c.Distance(t.Context()); !errors.Is(err, errNoLink) {
 		t.Errorf("Distance = %v", err)
 	}
-	if _, err := c.Sessions(1); !errors.Is(err, errNoLink) {
-		t.Errorf("Sessions = %v", err)
+	if err := c.OpensSession(); !errors.Is(err, errNoLink) {
+		t.Errorf("OpensSession = %v", err)
 	}
 	if _, err := c.Ask(t.Context(), "/place"); err == nil || !strings.Contains(err.Error(), "no relay to ask") {
 		t.Errorf("Ask = %v", err)

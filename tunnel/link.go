@@ -23,13 +23,12 @@ type link struct {
 	gone chan struct{} // closed when the connection is over
 	err  error         // why; valid after gone
 	rtt  atomic.Int64  // nanoseconds to the far end and back, 0: not yet known
-	full chan struct{} // told when a channel's window was used up
 	work sync.WaitGroup
 }
 
 // attend watches over the connection: gone tells its end, rtt its length.
 func (l *link) attend() {
-	l.gone, l.full = make(chan struct{}), make(chan struct{}, 1)
+	l.gone = make(chan struct{})
 	stop := make(chan struct{})
 	lost := make(chan error, 2) // one for each of those who wait below
 	l.work.Go(func() { lost <- keepalive(l, stop) })
@@ -78,18 +77,14 @@ func (l *link) local() net.IP {
 	return nil
 }
 
-// look notes what a channel carried.
-func (l *link) look(f *flow, n int) {
-	if f.full(n, time.Now(), time.Duration(l.rtt.Load())) {
-		notify(l.full)
-	}
-}
+// distance is the round trip to the far end, 0 where it is not known yet.
+func (l *link) distance() time.Duration { return time.Duration(l.rtt.Load()) }
 
 // measured takes one more measurement of the round trip into account: a longer one
 // as TCP does (RFC 6298, section 2), a shorter one at once. What exceeds the
 // distance is a busy machine's doing, such as the first is often measured by.
 func (l *link) measured(d time.Duration) {
-	if old := time.Duration(l.rtt.Load()); old > 0 && d > old {
+	if old := l.distance(); old > 0 && d > old {
 		d = old + (d-old)/8
 	}
 	l.rtt.Store(int64(max(d, 1)))

@@ -19,9 +19,8 @@ import (
 type Pool struct {
 	// Bastions are the tunnels, the preferred first.
 	Bastions []*Client
-	// Moved is told when connections begin to go by another bastion, or by more
-	// channels to the same. Those that are open stay where they are until they are
-	// closed.
+	// Moved is told when connections begin to go by another bastion. Those that are
+	// open stay where they are until they are closed.
 	Moved func()
 	// Logger gets which bastion is taken, and why. nil discards.
 	Logger *slog.Logger
@@ -51,7 +50,7 @@ func (p *Pool) Start(ctx context.Context) error {
 	keys, interview := new(keyring), newInterview(p.Bastions)
 	var members []*member
 	for _, c := range p.Bastions {
-		c.keys, c.moved, c.spread = keys, p.news, p.Moved
+		c.keys, c.moved = keys, p.news
 		c.prepare()
 		members = append(members, &member{Client: c})
 	}

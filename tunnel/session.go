@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -29,7 +28,6 @@ type session struct {
 	server  string
 	link    *link         // nil with an ssh command
 	relay   *runningRelay // nil: forward
-	stripes *stripes      // it and those beside it; nil: forward
 	carrier Carrier
 	reason  string // why it is that one, in auto
 	without error  // why there is no relay, in auto; nil where there is one
@@ -48,7 +46,7 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 			return nil, err
 		}
 		c.traced(StepCarrier, c.Destination, 0, start, "by the ssh command")
-		return begin(&session{server: c.Destination, relay: r, stripes: c.newStripes(r, nil), carrier: CarrierRelay}), nil
+		return begin(&session{server: c.Destination, relay: r, carrier: CarrierRelay}), nil
 	}
 	h, err := c.lookup().resolve(ctx, c.Destination)
 	if err != nil {
@@ -76,7 +74,6 @@ func (c *Client) load(ctx context.Context, l *link) (*session, error) {
 		switch {
 		case err == nil:
 			s.relay, s.carrier = r, CarrierRelay
-			s.stripes = c.newStripes(r, l)
 			if c.Carrier != CarrierRelay {
 				s.reason = "it runs there"
 				c.log().Info("the relay is the carrier", "reason", s.reason)
@@ -110,15 +107,12 @@ const settle = 100 * time.Millisecond
 
 // run waits for the end of the carrier or of what it stands on.
 func (s *session) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	var work sync.WaitGroup
 	var gone, ended <-chan struct{}
 	if s.link != nil {
 		gone = s.link.gone
 	}
 	if s.relay != nil {
 		ended = s.relay.Done()
-		work.Go(func() { s.stripes.run(ctx) })
 	}
 	select {
 	case <-gone:
@@ -128,10 +122,8 @@ func (s *session) run() {
 		case <-time.After(settle):
 		}
 	}
-	cancel()
-	work.Wait()
 	if s.relay != nil {
-		s.stripes.close()
+		s.relay.Close()
 	}
 	if s.alive() || s.link == nil {
 		s.err = s.relay.ended()
@@ -177,14 +169,17 @@ func (s *session) distance() time.Duration {
 	if s.link == nil {
 		return 0
 	}
-	return time.Duration(s.link.rtt.Load())
+	return s.link.distance()
 }
 
 // dial opens one connection, early where the carrier can. relay.ErrClosed means
 // that the session is over.
 func (s *session) dial(ctx context.Context, network, addr string, early bool) (net.Conn, error) {
-	if s.relay != nil {
-		return s.stripes.dial(ctx, network, addr, early)
+	switch {
+	case s.relay != nil && early:
+		return s.relay.DialEarly(ctx, network, addr)
+	case s.relay != nil:
+		return s.relay.DialContext(ctx, network, addr)
 	}
 	conn, err := s.link.DialContext(ctx, network, addr)
 	var refused *ssh.OpenChannelError

@@ -113,7 +113,9 @@ type execPipe struct {
 
 	work sync.WaitGroup
 
-	up, down flow
+	// Of Read, which one goroutine calls at a time.
+	flow flow
+	wide bool // its window is, as far as it can be
 }
 
 // listen hears how the program ends; the channel's end ends it.
@@ -131,15 +133,12 @@ func (p *execPipe) listen(reqs <-chan *ssh.Request) {
 
 func (p *execPipe) said() string { return p.stderr.String() }
 
-func (p *execPipe) Write(b []byte) (int, error) {
-	n, err := p.Channel.Write(b)
-	p.link.look(&p.up, n)
-	return n, err
-}
-
 func (p *execPipe) Read(b []byte) (int, error) {
 	n, err := p.Channel.Read(b)
-	p.link.look(&p.down, n)
+	if !p.wide && p.flow.full(n, time.Now(), p.link.distance()) {
+		p.wide = true
+		widen(p.Channel)
+	}
 	if err != nil {
 		p.once.Do(func() { close(p.ended) })
 	}

@@ -88,7 +88,6 @@ func (c *Client) program(goos, goarch string) *Program {
 type runningRelay struct {
 	*relay.Client
 	remote remote
-	began  time.Time // before its program did
 }
 
 // ended words why the relay is gone.
@@ -129,7 +128,6 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 	defer cancel()
 	stop := context.AfterFunc(ctx, sh.cut)
 	defer stop()
-	began := time.Now()
 	far, err := sh.start(command)
 	if errors.Is(err, ErrNoPrograms) || errors.Is(err, ErrNoSession) {
 		return nil, &Error{Kind: KindRelay, Host: sh.String(), Err: err, Hint: "use --carrier forward, or an account that may run ddbproxy-relay"}
@@ -146,7 +144,7 @@ func (c *Client) execRelay(ctx context.Context, sh shell, posix string, onPath b
 		return nil, cause
 	}
 	if err == nil {
-		running := &runningRelay{Client: r, remote: far, began: began}
+		running := &runningRelay{Client: r, remote: far}
 		r.Logger, r.Lost = c.log(), running.lost
 		return running, nil
 	}

@@ -19,8 +19,8 @@ func TestTunnelCarriesThroughTheRelay(t *testing.T) {
 	if err := ping(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if st := c.Status(); !st.Up || st.Carrier != CarrierRelay || st.Reason != "it runs there" || st.Channels != 1 {
-		t.Errorf("status = %+v, want up by one relay, because it runs there", st)
+	if st := c.Status(); !st.Up || st.Carrier != CarrierRelay || st.Reason != "it runs there" {
+		t.Errorf("status = %+v, want up by the relay, because it runs there", st)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestTunnelFallsBackToForwardingWhereNoRelayIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := c.Status()
-	if st.Carrier != CarrierForward || st.Channels != 0 || !strings.Contains(st.Reason, "This service allows sftp connections only.") {
+	if st.Carrier != CarrierForward || !strings.Contains(st.Reason, "This service allows sftp connections only.") {
 		t.Errorf("status = %+v, want forward because of what the bastion said", st)
 	}
 }

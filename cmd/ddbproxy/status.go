@@ -44,7 +44,6 @@ type bastionStatus struct {
 	Relay       string    `json:"relay_version,omitempty"`
 	RTT         float64   `json:"rtt_ms,omitempty"`
 	Reason      string    `json:"carrier_reason,omitempty"` // of auto
-	Channels    int       `json:"channels,omitempty"`       // of ssh, with a relay each
 	Error       string    `json:"error,omitempty"`
 	// Action tells that it will not mend by itself.
 	Action bool `json:"action_needed"`
@@ -59,7 +58,7 @@ func (s *session) status() sessionStatus {
 	for _, b := range s.tunnel.Status() {
 		one := bastionStatus{
 			Destination: b.Destination, Server: b.Server, Up: b.Up, InUse: b.InUse, Since: b.Since.Round(time.Second),
-			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, Channels: b.Channels, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
+			Carrier: string(b.Carrier), Relay: b.Relay, Reason: b.Reason, RTT: float64(b.RTT.Round(100*time.Microsecond)) / float64(time.Millisecond),
 		}
 		if b.Err != nil {
 			one.Error = b.Err.Error()
@@ -164,9 +163,6 @@ func (s sessionStatus) print(w io.Writer, now time.Time) {
 		switch {
 		case b.Up:
 			facts = append(facts, "up "+age(now.Sub(b.Since)), b.carrier())
-			if b.Channels > 1 {
-				facts = append(facts, fmt.Sprintf("%d channels", b.Channels))
-			}
 			if b.RTT > 0 {
 				facts = append(facts, fmt.Sprintf("%.3g ms away", b.RTT))
 			}

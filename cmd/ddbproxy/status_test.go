@@ -76,9 +76,9 @@ func TestStatusTellsTheCarrierAndWhy(t *testing.T) {
 		status bastionStatus
 		want   string
 	}{
-		{"chosen", bastionStatus{Carrier: "relay", Reason: "it runs there", Channels: 1}, "relay (auto: it runs there)\n"},
-		{"asked for", bastionStatus{Carrier: "relay", Channels: 1}, "relay\n"},
-		{"striped", bastionStatus{Carrier: "relay", Channels: 4, RTT: 150}, "relay, 4 channels, 150 ms away\n"},
+		{"chosen", bastionStatus{Carrier: "relay", Reason: "it runs there"}, "relay (auto: it runs there)\n"},
+		{"asked for", bastionStatus{Carrier: "relay"}, "relay\n"},
+		{"far", bastionStatus{Carrier: "relay", RTT: 150}, "relay, 150 ms away\n"},
 		{"no relay", bastionStatus{Carrier: "forward", Reason: "relay: b: no directory", InUse: true}, "forward (auto), in use\n    no relay could run there: relay: b: no directory\n"},
 		{"forward asked for", bastionStatus{Carrier: "forward"}, "forward\n"},
 	} {

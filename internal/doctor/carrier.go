@@ -43,7 +43,7 @@ func (w *Way) relayRemedy() string {
 	without := w.Client.Without()
 	switch {
 	case w.noSessions():
-		remedy := "set MaxSessions 10 for this account in the bastion's sshd_config"
+		remedy := sessionsRemedy
 		if w.Client.Carrier == tunnel.CarrierForward {
 			remedy += ", and leave --carrier forward out"
 		}
@@ -56,39 +56,35 @@ func (w *Way) relayRemedy() string {
 	return "install ddbproxy-relay on the bastion, of version " + w.Version
 }
 
+// sessionsRemedy gives the relay its session; an upload has it before.
+const sessionsRemedy = "set MaxSessions to 1 or more for this account in the bastion's sshd_config"
+
 // noSessions reports whether the bastion opens none at all.
 func (w *Way) noSessions() bool {
-	n, err := w.Client.Sessions(1)
-	return n == 0 && err == nil && w.Client.Status().Carrier == tunnel.CarrierForward
+	return w.Client.Status().Carrier == tunnel.CarrierForward && errors.Is(w.Client.OpensSession(), tunnel.ErrNoSession)
 }
-
-// sessionsWanted is what connect uses at most beside the first relay.
-const sessionsWanted = 7
 
 func (w *Way) sessions(context.Context, *Facts) Finding {
 	switch {
 	case w.Client.SSHCommand != "":
 		return Skip("--ssh-command has one")
 	case errors.Is(w.err, tunnel.ErrNoSession):
-		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", "set MaxSessions 10 for this account in the bastion's sshd_config, or say --carrier forward")
+		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run.", sessionsRemedy+", or say --carrier forward")
 	case w.err != nil:
 		return w.ended()
 	}
-	more, err := w.Client.Sessions(sessionsWanted)
 	if w.Client.Status().Carrier == tunnel.CarrierRelay {
-		more++ // its own
+		return Well("allowed: the relay has one")
 	}
-	switch {
-	case err != nil:
+	switch err := w.Client.OpensSession(); {
+	case err == nil:
+		return Well("allowed")
+	case !errors.Is(err, tunnel.ErrNoSession):
 		return Bad(err.Error(), "The connection to the bastion did not last.", "ddbproxy doctor "+w.Client.Destination)
-	case more == 0 && w.forbidden:
+	case w.forbidden:
 		return Bad("none", "The bastion's sshd opens no session for this account, so no relay can run, and it does not forward either.", w.relayRemedy())
-	case more == 0:
-		return Well("none: no relay can run, and ssh has to forward (MaxSessions)")
-	case more >= sessionsWanted:
-		return Well("enough: large answers over a long line take several")
 	}
-	return Well("%d at a time: large answers over a long line would take %d (MaxSessions)", more, sessionsWanted+1)
+	return Well("none: no relay can run, and ssh has to forward (MaxSessions)")
 }
 
 // carrier is what connections travel by.

@@ -43,17 +43,17 @@ func TestNothingCarries(t *testing.T) {
 		remedy   string // by which a relay could carry
 	}{
 		{"no session", func(s *stage) { s.bastion.NoSessions = true },
-			"failed none", "skipped it needs SSH: sessions, which failed", "set MaxSessions 10 for this account"},
+			"failed none", "skipped it needs SSH: sessions, which failed", "set MaxSessions to 1 or more for this account"},
 		{"no session, and forwarding that was asked for", func(s *stage) { s.bastion.NoSessions, s.way.Client.Carrier = true, tunnel.CarrierForward },
-			"failed none", "skipped it needs SSH: sessions, which failed", "set MaxSessions 10 for this account in the bastion's sshd_config, and leave --carrier forward out"},
+			"failed none", "skipped it needs SSH: sessions, which failed", "set MaxSessions to 1 or more for this account in the bastion's sshd_config, and leave --carrier forward out"},
 		{"no program", func(s *stage) { s.bastion.NoExec = true },
-			"ok enough", "failed none: ", "let this account run ddbproxy-relay"},
+			"ok allowed", "failed none: ", "let this account run ddbproxy-relay"},
 		{"another program by force", func(s *stage) { s.bastion.Exec = prints("This service allows sftp connections only.\n") },
-			"ok enough", "failed none: ", "let this account run ddbproxy-relay"},
+			"ok allowed", "failed none: ", "let this account run ddbproxy-relay"},
 		{"no relay", func(s *stage) { s.bastion.Exec = prints("ddbproxy-relay missing Linux riscv64\n") },
-			"ok enough", "failed none: ", "install ddbproxy-relay on the bastion"},
+			"ok allowed", "failed none: ", "install ddbproxy-relay on the bastion"},
 		{"forwarding that was asked for", func(s *stage) { s.way.Client.Carrier = tunnel.CarrierForward },
-			"ok enough", "failed none: --carrier forward", "leave --carrier forward out"},
+			"ok allowed", "failed none: --carrier forward", "leave --carrier forward out"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStage(t, tc.set)

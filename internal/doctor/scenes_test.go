@@ -112,7 +112,7 @@ var scenes = []breach{
 	{"no session where the relay has to run", "ssh.sessions", func(s *stage) {
 		s.bastion.NoSessions = true
 		s.way.Client.Carrier = tunnel.CarrierRelay
-	}, "none", "MaxSessions 10"},
+	}, "none", "MaxSessions to 1 or more"},
 	{"no program where the relay has to run", idCarrier, func(s *stage) {
 		s.bastion.NoExec = true
 		s.way.Client.Carrier = tunnel.CarrierRelay

@@ -206,7 +206,7 @@ func TestDoctorWhereNothingCarries(t *testing.T) {
 	}{
 		{"forwarding off", []string{"MaxSessions 0", "AllowTcpForwarding no"}, "failed none", "skipped it needs SSH: sessions, which failed"},
 		{"no target", []string{"MaxSessions 0", "PermitOpen none"}, "failed none", "skipped it needs SSH: sessions, which failed"},
-		{"another program", []string{"ForceCommand /bin/true", "AllowTcpForwarding no"}, "ok enough", "failed none: "},
+		{"another program", []string{"ForceCommand /bin/true", "AllowTcpForwarding no"}, "ok allowed", "failed none: "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, lab.Config{Names: []string{stsName}})

@@ -23,9 +23,10 @@ type LinkConfig struct {
 	Seed uint64
 }
 
-// LinkStats counts what a link has done, both ways together.
+// LinkStats counts what a link has done, both ways together unless it says so.
 type LinkStats struct {
 	Bytes   int64 // IP bytes carried to the other end
+	Most    int64 // bytes on their way at the same moment, the most so far in one of the ways
 	Dropped int64 // packets lost to Loss, a full Queue, BlackHole or Forget
 }
 
@@ -106,7 +107,13 @@ func (l *Link) BlackHole(on bool) {
 
 // Stats returns the counts so far.
 func (l *Link) Stats() LinkStats {
-	return LinkStats{Bytes: l.bytes.Load(), Dropped: l.dropped.Load()}
+	s := LinkStats{Bytes: l.bytes.Load(), Dropped: l.dropped.Load()}
+	for _, w := range l.ways {
+		w.mu.Lock()
+		s.Most = max(s.Most, w.most)
+		w.mu.Unlock()
+	}
+	return s
 }
 
 func (l *Link) change(f func(*LinkConfig)) error {

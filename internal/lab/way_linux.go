@@ -46,6 +46,7 @@ type way struct {
 	line     []packet // from head on
 	head     int
 	inFlight int           // bytes in line
+	most     int64         // that inFlight has been
 	busy     time.Duration // when the sender is done with what it has
 	last     time.Duration // when the latest packet is due
 	alarmAt  time.Duration // what the alarm is set to after a long wait, or 0
@@ -95,6 +96,7 @@ func (w *way) push(p []byte) {
 	copy(buf, p)
 	w.line = append(w.line, packet{w.last, buf})
 	w.inFlight += len(p)
+	w.most = max(w.most, int64(w.inFlight))
 	if len(w.line)-w.head == 1 {
 		w.arm(now, w.last)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -35,8 +34,6 @@ type Client struct {
 	mu     sync.Mutex
 	closed bool
 	open   sync.WaitGroup // goroutines
-
-	streams atomic.Int32
 }
 
 const (
@@ -136,7 +133,8 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return c.conn, nil },
 		HTTP2: &http.HTTP2Config{
 			MaxReadFrameSize: 64 << 10,
-			// As much as ssh's own window: what nobody reads is held here.
+			// What nobody reads is held here, so that HTTP/2 goes on reading: ssh's
+			// window, however wide, is for what is on its way.
 			MaxReceiveBufferPerStream: 2 << 20,
 			SendPingTimeout:           clientPingAfter,
 			PingTimeout:               clientPingWait,
@@ -149,9 +147,6 @@ func NewClient(ctx context.Context, rw io.ReadWriteCloser, version string) (*Cli
 	}
 	return c, nil
 }
-
-// Streams is how many connections are open or being opened.
-func (c *Client) Streams() int { return int(c.streams.Load()) }
 
 // GaveUp reports, once Done is closed, that it was for the relay's silence or for
 // what it said, and not because its stream broke.
@@ -210,8 +205,7 @@ func (c *Client) dial(ctx context.Context, network, addr string) (*stream, error
 	}
 	// The stream outlives ctx, so the request may not be bound to it.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c.streams.Add(1)
-	s := newStream(addr, cancel, func() { c.streams.Add(-1) })
+	s := newStream(addr, cancel)
 	s.gone, s.lost = c.gone, c.lost
 	if !c.launch(func() { c.carry(streamCtx, s) }) {
 		s.Close()

@@ -351,8 +351,10 @@ func TestCloseEndsARead(t *testing.T) {
 	if err := <-ended; err != net.ErrClosed {
 		t.Errorf("Read = %v, want %v", err, net.ErrClosed)
 	}
-	if n := c.Streams(); n != 0 {
-		t.Errorf("%d streams are open", n)
+	for patience := time.Now().Add(10 * time.Second); c.h2.InFlight() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(patience) {
+			t.Fatalf("%d streams are open", c.h2.InFlight())
+		}
 	}
 }
 

@@ -156,7 +156,7 @@ func TestNothingIsWrittenToARelayAfterASleep(t *testing.T) {
 // in between waits for it, and hears of the refusal.
 func TestEarlyStreamTellsTheRefusalOnWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStream("x:443", func() {}, func() {})
+		s := newStream("x:443", func() {})
 		s.gone, s.lost = func() bool { return false }, func(err error) error { return err }
 		s.upBody.Close()
 		written := make(chan error, 1)

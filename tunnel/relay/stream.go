@@ -31,14 +31,12 @@ type stream struct {
 	ended  bool
 	closed bool  // by the owner
 	err    error // why it has ended; nil for a tidy end
-	over   func()
 }
 
 var _ net.Conn = (*stream)(nil)
 
-// newStream is a stream that calls over when it has ended.
-func newStream(target string, cancel context.CancelFunc, over func()) *stream {
-	s := &stream{target: target, cancel: cancel, over: over, answered: make(chan struct{})}
+func newStream(target string, cancel context.CancelFunc) *stream {
+	s := &stream{target: target, cancel: cancel, answered: make(chan struct{})}
 	s.up, s.upBody = net.Pipe() // it has the deadlines that a request body lacks
 	return s
 }
@@ -71,7 +69,6 @@ func (s *stream) end(err error) {
 	if first {
 		s.upBody.Close()
 		s.cancel()
-		s.over()
 	}
 }
 
