@@ -59,7 +59,7 @@ func (s sshShell) start(command string) (remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &execPipe{Channel: ch, link: s.link, ended: make(chan struct{}), exited: make(chan struct{})}
+	p := &execPipe{Channel: ch, in: newWindow(ch, s.distance), link: s.link, ended: make(chan struct{}), exited: make(chan struct{})}
 	p.work.Go(func() { p.listen(reqs) })
 	p.work.Go(func() { io.Copy(&p.stderr, ch.Stderr()) }) // ends with the channel
 	// The answer is no round trip of its own: with it comes the window, without
@@ -112,10 +112,7 @@ type execPipe struct {
 	exited chan struct{} // closed when the server told how it ended
 
 	work sync.WaitGroup
-
-	// Of Read, which one goroutine calls at a time.
-	flow flow
-	wide bool // its window is, as far as it can be
+	in   *window // what Read reads
 }
 
 // listen hears how the program ends; the channel's end ends it.
@@ -134,11 +131,7 @@ func (p *execPipe) listen(reqs <-chan *ssh.Request) {
 func (p *execPipe) said() string { return p.stderr.String() }
 
 func (p *execPipe) Read(b []byte) (int, error) {
-	n, err := p.Channel.Read(b)
-	if !p.wide && p.flow.full(n, time.Now(), p.link.distance()) {
-		p.wide = true
-		widen(p.Channel)
-	}
+	n, err := p.in.Read(b)
 	if err != nil {
 		p.once.Do(func() { close(p.ended) })
 	}

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"io"
 	"reflect"
 	"time"
 	"unsafe"
@@ -16,26 +17,58 @@ const (
 	wideWindow = 16 << 20
 )
 
-// adjustWindow adds to what was read from a channel and not yet told to the far
-// end, which hears of it with the next reads as of more room (WINDOW_ADJUST, RFC
-// 4254, section 5.2). From then on the window is wider by that much, for each
-// read gives back what it took; it does so at once then, for what is compared with
-// the constant is unsigned. x/crypto/ssh has no option for it, and no other way
-// than this name of its own: where that is gone, nothing is linked. Several relays,
-// each with a channel and so a window of its own, carried less for more work
-// (docs/performance.md).
+// The two halves of a channel's Read: what came in, and the word that there is room
+// again (WINDOW_ADJUST, RFC 4254, section 5.2). adjustWindow may say more than was
+// read: the window is wider by that much then. x/crypto/ssh has no option for it,
+// and no other way than these names of its own; where one is gone nothing is linked.
+// Several relays, each with a channel and so a window of its own, carried less for
+// more work (docs/performance.md).
 //
-//go:linkname adjustWindow golang.org/x/crypto/ssh.(*channel).adjustWindow
-func adjustWindow(ch unsafe.Pointer, more uint32) error
+//go:linkname readBuffer golang.org/x/crypto/ssh.(*buffer).Read
+func readBuffer(b unsafe.Pointer, p []byte) (int, error)
 
-// widen lets the far end have wideWindow under way to us, once for each channel.
-// What is no channel of x/crypto/ssh stays as it is.
-func widen(ch ssh.Channel) {
+//go:linkname adjustWindow golang.org/x/crypto/ssh.(*channel).adjustWindow
+func adjustWindow(ch unsafe.Pointer, by uint32) error
+
+// A window reads a channel, and widens its window once that is used up. One goroutine
+// reads at a time.
+type window struct {
+	channel, pending unsafe.Pointer
+	distance         func() time.Duration
+
+	flow   flow
+	size   int
+	untold int // bytes that there is room for again
+}
+
+// newWindow reads ch, whose far end is distance away. ch is one of x/crypto/ssh's own.
+func newWindow(ch ssh.Channel, distance func() time.Duration) *window {
 	v := reflect.ValueOf(ch)
-	if t := v.Type(); t.Kind() != reflect.Pointer || t.Elem().PkgPath() != "golang.org/x/crypto/ssh" || t.Elem().Name() != "channel" {
-		return
+	return &window{
+		channel:  v.UnsafePointer(),
+		pending:  v.Elem().FieldByName("pending").UnsafePointer(),
+		distance: distance,
+		size:     channelWindow,
 	}
-	_ = adjustWindow(v.UnsafePointer(), wideWindow-channelWindow) // that the channel has ended is told by its Read
+}
+
+// Read tells the far end of each sixteenth of the window, and not of each piece as a
+// wide channel's own Read would: that is a packet, and work for both ends.
+func (w *window) Read(p []byte) (int, error) {
+	n, err := readBuffer(w.pending, p)
+	w.untold += n
+	if w.size == channelWindow && w.flow.full(n, time.Now(), w.distance()) {
+		w.size = wideWindow
+		w.untold += wideWindow - channelWindow
+	}
+	if w.untold >= w.size/16 {
+		told := adjustWindow(w.channel, uint32(w.untold))
+		w.untold = 0
+		if err == nil && told != io.EOF { // of a closed channel: its own end comes once all is read
+			err = told
+		}
+	}
+	return n, err
 }
 
 // flow tells by what comes out of a channel whether its window is the limit.

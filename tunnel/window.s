@@ -1,2 +1,2 @@
 // Empty: a package with an assembly file may declare functions without a body,
-// as adjustWindow in window.go.
+// as window.go does.
