@@ -22,7 +22,7 @@ const (
 // read gives back what it took; it does so at once then, for what is compared with
 // the constant is unsigned. x/crypto/ssh has no option for it, and no other way
 // than this name of its own: where that is gone, nothing is linked. Several relays,
-// each with a channel and so a window of its own, carried less for more work
+// each with a channel and so a window of its own, carried fewer large answers
 // (docs/performance.md).
 //
 //go:linkname adjustWindow golang.org/x/crypto/ssh.(*channel).adjustWindow
