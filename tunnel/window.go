@@ -13,8 +13,8 @@ const (
 	// channelWindow is what an ssh channel carries in a round trip at most: the
 	// fixed window of x/crypto/ssh on our side, CHAN_SES_WINDOW_DEFAULT in sshd.
 	channelWindow = 2 << 20
-	// wideWindow is 100 MB/s at 150 ms. Most machines let TCP have less under way.
-	wideWindow = 16 << 20
+	// maxWindow is 112 MB/s at 150 ms. Most machines let TCP have less under way.
+	maxWindow = 16 << 20
 )
 
 // The two halves of a channel's Read: what came in, and the word that there is room
@@ -30,8 +30,10 @@ func readBuffer(b unsafe.Pointer, p []byte) (int, error)
 //go:linkname adjustWindow golang.org/x/crypto/ssh.(*channel).adjustWindow
 func adjustWindow(ch unsafe.Pointer, by uint32) error
 
-// A window reads a channel, and widens its window once that is used up. One goroutine
-// reads at a time.
+// A window reads a channel, and doubles its window when that is used up, as often as it
+// is. One goroutine reads at a time. More than the line holds would not speed it up:
+// sshd takes that from the relay into a queue of its own, where what is small waits
+// behind what is large, and which grows by copying itself.
 type window struct {
 	channel, pending unsafe.Pointer
 	distance         func() time.Duration
@@ -57,9 +59,9 @@ func newWindow(ch ssh.Channel, distance func() time.Duration) *window {
 func (w *window) Read(p []byte) (int, error) {
 	n, err := readBuffer(w.pending, p)
 	w.untold += n
-	if w.size == channelWindow && w.flow.full(n, time.Now(), w.distance()) {
-		w.size = wideWindow
-		w.untold += wideWindow - channelWindow
+	if w.size < maxWindow && w.flow.fills(w.size, n, time.Now(), w.distance()) {
+		w.untold += w.size
+		w.size *= 2
 	}
 	if w.untold >= w.size/16 {
 		told := adjustWindow(w.channel, uint32(w.untold))
@@ -72,19 +74,21 @@ func (w *window) Read(p []byte) (int, error) {
 }
 
 // flow tells by what comes out of a channel whether its window is the limit.
-// Where it is not a wider one would be a longer queue, before a thin link, and
-// what is small would wait behind what is large.
 type flow struct {
 	since time.Time
 	bytes int
 }
 
-// full takes n more bytes into account. It reports whether most of a window was
-// used within one round trip; 0 is one that is not known.
-func (f *flow) full(n int, now time.Time, rtt time.Duration) bool {
+// fills takes n more bytes into account. It reports whether most of a window was
+// used within one round trip, and begins anew then; a round trip of 0 is not known.
+func (f *flow) fills(window, n int, now time.Time, rtt time.Duration) bool {
 	if now.Sub(f.since) > rtt {
 		f.since, f.bytes = now, 0
 	}
 	f.bytes += n
-	return rtt > 0 && f.bytes > channelWindow*3/4
+	if rtt == 0 || f.bytes <= window*3/4 {
+		return false
+	}
+	*f = flow{}
+	return true
 }

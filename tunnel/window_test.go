@@ -30,7 +30,7 @@ func TestFlowIsFullWhenMostOfAWindowPassesInARoundTrip(t *testing.T) {
 		var f flow
 		full := false
 		for i := range tc.pieces {
-			full = f.full(64<<10, start.Add(time.Duration(i)*tc.every), tc.rtt) || full
+			full = f.fills(channelWindow, 64<<10, start.Add(time.Duration(i)*tc.every), tc.rtt) || full
 		}
 		if full != tc.want {
 			t.Errorf("%s: full = %v, want %v", tc.name, full, tc.want)
@@ -132,7 +132,7 @@ func TestUsedUpWindowIsWidenedAndStaysSo(t *testing.T) {
 		sp.ask <- 64 << 20
 		sp.read(t, 64<<20)
 		<-sp.done
-		sp.holds(t, wideWindow)
+		sp.holds(t, maxWindow)
 	}
 }
 
