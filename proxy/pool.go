@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -13,8 +14,11 @@ const (
 	// watchAfter is how long a connection lies idle before somebody watches for its end: less is the rule in a rush, and a
 	// watch for each call would be a goroutine for each.
 	watchAfter = 500 * time.Millisecond
-	// maxIdle is how many idle connections are kept.
-	maxIdle = 512
+	// maxIdle is how many idle connections are kept; calmIdle how many once no call has ended for calmAfter, when the
+	// memory of a rush goes back to the system. The runtime would take many times as long.
+	maxIdle   = 512
+	calmIdle  = maxSpares
+	calmAfter = 10 * time.Second
 )
 
 // A pool lends connections to AWS: one that lies idle, or the first that is either given back or dialled. It is ours, and
@@ -29,6 +33,7 @@ type pool struct {
 	waiting []*borrower     // the one that has waited longest comes first
 	closed  bool            // keep none
 	looking bool            // look is due
+	rushed  bool            // there is memory to give back
 }
 
 // A borrower waits for a connection.
@@ -121,6 +126,7 @@ func (p *pool) put(c *upstreamConn) {
 	}
 	c.since = wall()
 	p.idle = append(p.idle, c)
+	p.rushed = true
 	if !p.looking {
 		p.looking = true
 		time.AfterFunc(watchAfter, p.look)
@@ -132,6 +138,15 @@ func (p *pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := wall()
+	if n := len(p.idle); p.rushed && n > 0 && now.Sub(p.idle[n-1].since) >= calmAfter {
+		many := max(0, n-calmIdle)
+		for _, c := range p.idle[:many] {
+			c.raw.Close()
+		}
+		p.idle = slices.Delete(p.idle, 0, many)
+		p.rushed = false
+		time.AfterFunc(watchAfter, debug.FreeOSMemory) // their ends have been worked off then
+	}
 	p.idle = slices.DeleteFunc(p.idle, func(c *upstreamConn) bool {
 		age := now.Sub(c.since)
 		switch {

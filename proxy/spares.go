@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -10,7 +9,7 @@ import (
 
 const (
 	spareAge  = 45 * time.Second // renewed after this, before AWS closes it
-	spareUse  = 10 * time.Minute // how long after a request several are kept
+	spareUse  = 15 * time.Minute // how long after a request several are kept
 	fewSpares = 2                // then, unless that was seen not to be enough
 	maxSpares = 16
 	spareWait = 30 * time.Second // longest pause after failures
@@ -202,18 +201,6 @@ func (p *spares) keep(ctx context.Context) {
 			}
 		}
 		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line
-		p.tidy()
-	}
-}
-
-// tidy gives memory back to the system in the first minutes after use, while the connections of a rush end. The runtime
-// would take many times as long.
-func (p *spares) tidy() {
-	p.mu.Lock()
-	unused := wall().Sub(p.used)
-	p.mu.Unlock()
-	if unused > 30*time.Second && unused < 3*time.Minute {
-		debug.FreeOSMemory()
 	}
 }
 

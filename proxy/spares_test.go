@@ -70,8 +70,8 @@ func TestSparesAreRenewedAndFewerWhenUnused(t *testing.T) {
 			{44 * time.Second, 2, 2},
 			{46 * time.Second, 2, 4},
 			{91 * time.Second, 2, 6},
-			{11 * time.Minute, 1, 29}, // the 14th renewal, at 10m30s, is of one
-			{11*time.Minute + 30*time.Second, 1, 30},
+			{16 * time.Minute, 1, 43}, // the 21st renewal, at 15m45s, is of one
+			{17 * time.Minute, 1, 44},
 		} {
 			time.Sleep(tt.until - passed)
 			passed = tt.until
@@ -125,7 +125,7 @@ func TestSparesAreAsManyAsABurstWanted(t *testing.T) {
 		if got := s.spares.count(); got != 6 {
 			t.Errorf("%d spares after six calls at a time, want as many", got)
 		}
-		time.Sleep(11 * time.Minute)
+		time.Sleep(16 * time.Minute)
 		synctest.Wait()
 		if got := s.spares.count(); got != 1 {
 			t.Errorf("%d spares after long idleness, want 1", got)

@@ -54,7 +54,7 @@ const (
 
 	// tidyAfter is how long after the end of a stream memory is given back to the
 	// system: a bastion is small, and has many users.
-	tidyAfter = 30 * time.Second
+	tidyAfter = 5 * time.Second
 
 	// helloBuffer is for what comes first, and reading ahead behind it.
 	helloBuffer = 32 << 10
