@@ -160,6 +160,33 @@ func TestIdleConnectionThatEndsIsNotUsed(t *testing.T) {
 	})
 }
 
+// However many connections died unnoticed, a write that none of them took goes out by a new one, at once.
+func TestManyStaleConnectionsHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAWS(t)
+		s, _ := newServer(t, f)
+		var dead atomic.Bool
+		s.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := f.Dial(ctx, network, addr)
+			if dead.Load() {
+				return conn, err
+			}
+			return deadConn{conn, &dead}, err
+		}
+		burst(t, s, f, 8)
+		f.answer(nil)
+		dead.Store(true)
+		start := time.Now()
+		if w := ask(s, signed(t, "PutItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
+			t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("it took %v, want no pause", waited)
+		}
+	})
+}
+
 // A call that waits for a dial takes a connection that is given back before, and the dial's is kept.
 func TestCallTakesWhatIsFreeFirst(t *testing.T) {
 	t.Parallel()
