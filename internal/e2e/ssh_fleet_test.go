@@ -47,7 +47,7 @@ func newFleet(t *testing.T, config func(name, addr string) []string) *fleet {
 	f.write(f.west.AuthorizedKeys, string(key))
 	f.write(filepath.Join(f.Home, ".ssh", "config"), strings.Join([]string{
 		"Host " + lab.BastionName, "HostName fleet", "User " + lab.User, "IdentityFile " + f.east.Key, "ConnectTimeout 2",
-		"ServerAliveInterval 1", "ServerAliveCountMax 1", "StrictHostKeyChecking yes", "GlobalKnownHostsFile /dev/null", "",
+		"ServerAliveInterval 2", "ServerAliveCountMax 1", "StrictHostKeyChecking yes", "GlobalKnownHostsFile /dev/null", "",
 	}, "\n"))
 	return f
 }
