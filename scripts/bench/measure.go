@@ -130,8 +130,23 @@ func (s *scene) turns(ctx context.Context, c condition, l load, round int, r *re
 			m = metrics{failed: 1}
 		}
 		r.add(l.name, p.name, m)
+		p.settle(ctx)
 	}
 	return nil
+}
+
+// settle waits until a peer has worked off what its turn left behind: the next one
+// would have it to bear. sshuttle takes seconds after 256 calls in flight.
+func (p *peer) settle(ctx context.Context) {
+	const look = 100 * time.Millisecond
+	pids := append(p.onLaptop(), p.onBastion()...)
+	for end := time.Now().Add(tooLong); time.Now().Before(end) && ctx.Err() == nil; {
+		before := cpuTime(pids)
+		wait(ctx, look)
+		if cpuTime(pids)-before < look/20 {
+			return
+		}
+	}
 }
 
 func (p *peer) complain(err error, n int) {
