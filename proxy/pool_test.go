@@ -47,6 +47,14 @@ func (c *conns) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	return counted, nil
 }
 
+// served makes a call that is to be answered with 200; any goroutine may.
+func served(t *testing.T, s *Server, op string) {
+	t.Helper()
+	if w := ask(s, signed(t, op, getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
+		t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
+	}
+}
+
 // burst has n calls in flight at the same time, and returns when all are answered.
 func burst(t *testing.T, s *Server, f *fakeAWS, n int) {
 	t.Helper()
@@ -61,11 +69,7 @@ func burst(t *testing.T, s *Server, f *fakeAWS, n int) {
 	})
 	var calls sync.WaitGroup
 	for range n {
-		calls.Go(func() {
-			if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
-				t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
-			}
-		})
+		calls.Go(func() { served(t, s, "GetItem") })
 	}
 	calls.Wait()
 }
@@ -137,13 +141,7 @@ func TestIdleConnectionThatEndsIsNotUsed(t *testing.T) {
 			return near, nil
 		}}
 		s.Dial = c.Dial
-		put := func() {
-			t.Helper()
-			if w := ask(s, signed(t, "PutItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
-				t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
-			}
-		}
-		put()
+		served(t, s, "PutItem")
 		time.Sleep(2 * watchAfter)
 		synctest.Wait()
 		f.server.SetKeepAlivesEnabled(false) // closes idle connections
@@ -153,7 +151,7 @@ func TestIdleConnectionThatEndsIsNotUsed(t *testing.T) {
 			t.Errorf("%d connections are open after their far end has closed them, want none", got)
 		}
 		f.server.SetKeepAlivesEnabled(true)
-		put()
+		served(t, s, "PutItem")
 		if got := len(f.requests()); got != 2 {
 			t.Errorf("AWS received %d writes, want 2", got)
 		}
@@ -178,9 +176,7 @@ func TestManyStaleConnectionsHoldNothingUp(t *testing.T) {
 		f.answer(nil)
 		dead.Store(true)
 		start := time.Now()
-		if w := ask(s, signed(t, "PutItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
-			t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
-		}
+		served(t, s, "PutItem")
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("it took %v, want no pause", waited)
 		}
@@ -209,9 +205,7 @@ func TestCallTakesWhatIsFreeFirst(t *testing.T) {
 		var calls sync.WaitGroup
 		var first, second time.Duration
 		get := func(took *time.Duration) {
-			if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
-				t.Errorf("answer = %d %s, want 200", w.Code, w.Body)
-			}
+			served(t, s, "GetItem")
 			*took = time.Since(start)
 		}
 		calls.Go(func() { get(&first) })

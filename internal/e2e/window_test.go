@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"crypto/rand"
-	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -48,19 +47,16 @@ func newBulk(t *testing.T) (r *rig, read func()) {
 // whole sends a request until its answer arrives whole, as an SDK does: one whose head
 // has gone out and whose body breaks is the caller's to ask for again.
 func (r *rig) whole(t *testing.T, req *http.Request) string {
-	transport := &http.Transport{DialContext: r.Dialer(lab.Laptop), DisableKeepAlives: true}
 	for range 5 {
-		again := req.Clone(soon(t))
+		again := req.Clone(t.Context())
 		again.Body, _ = req.GetBody() // of bytes: there is no error
-		resp, err := transport.RoundTrip(again)
-		if err != nil {
+		resp, body, err := r.try(t, again)
+		switch {
+		case err == nil:
+			return body
+		case resp == nil:
 			t.Error(err)
 			return ""
-		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err == nil {
-			return string(body)
 		}
 	}
 	t.Error("the answer broke five times")

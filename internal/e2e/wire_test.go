@@ -45,17 +45,24 @@ func signedFor(ctx context.Context, url, op string, body []byte) (*http.Request,
 // post sends a request from the laptop and returns the answer with its body.
 func (r *rig) post(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
+	resp, body, err := r.try(t, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, body
+}
+
+// try is post for what may fail. The answer is nil where not even its head came.
+func (r *rig) try(t *testing.T, req *http.Request) (*http.Response, string, error) {
+	t.Helper()
 	transport := &http.Transport{DialContext: r.Dialer(lab.Laptop), DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req.WithContext(soon(t)))
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(body)
+	return resp, string(body), err
 }
 
 // dialLocal connects to ddbproxy's port, for a minute at most.
