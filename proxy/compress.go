@@ -28,13 +28,15 @@ func (s *Server) Compressing() bool {
 	return s.link.isSlow()
 }
 
-// asksGzip reports whether to ask AWS for gzip in the caller's place. Only for what may be sent again: the large answers
-// are among those, and one that cannot be unpacked costs no more than asking once more, without.
-func (s *Server) asksGzip(caller http.Header, c call) bool {
+// asksGzip has c ask AWS for gzip in the caller's place, or be the plain answer that tells of the link. Only what may be
+// sent again does: the large answers are among those, and one that cannot be unpacked costs no more than asking once more,
+// without.
+func (s *Server) asksGzip(caller http.Header, c *call) {
 	if !s.Compressing() || !wantsPlain(caller.Values("Accept-Encoding")) || !c.mayRepeat() {
-		return false
+		return
 	}
-	return s.Compress == CompressOn || !s.link.probeDue()
+	c.probe = s.Compress != CompressOn && s.link.takeProbe()
+	c.gzip = !c.probe
 }
 
 // wantsPlain reports whether Accept-Encoding asks for a body without gzip and takes one without any coding (RFC 9110,
@@ -76,7 +78,7 @@ func isZeroWeight(params string) bool {
 // did not ask for is between AWS and the caller. An error that is errUnusable means that asking without gzip may help.
 func (s *Server) receive(resp *http.Response, c call) error {
 	if s.Compress == CompressAuto || s.Compress == "" {
-		s.link.watch(resp)
+		s.link.watch(resp, c.probe)
 	}
 	coding := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ","))
 	if !c.gzip || !strings.Contains(coding, "gzip") {

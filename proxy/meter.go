@@ -25,12 +25,13 @@ const (
 	lookEvery = 256 << 10
 	keepPast  = 15.0 / 16
 	probePast = 1.0 / 8
-	// probeShare bounds what plain answers cost while answers are compressed: after one that took t, none is asked for
-	// during probeShare times t. The first comes after t, the next after probeGrowth times that, and so on: the slow
-	// start of a connection looks like a slow link, until the second page.
-	probeShare  = 50
-	probeGrowth = 4
-	// probeMost is when the next probe is due while one is under way: its caller may never read it.
+	// probeShare bounds what plain answers cost while answers are compressed: after the first, one compressed answer comes
+	// before the next, then probeGrowth of them, and so on up to probeShare: the slow start of a connection looks like a
+	// slow link, until the second page. A compressed one counts from packedBody bytes, about a largeBody before.
+	probeShare  = 64
+	probeGrowth = 16
+	packedBody  = largeBody / 8
+	// probeMost is when the next probe is due while one is under way: its caller may never read it, AWS never answer it.
 	probeMost = time.Minute
 )
 
@@ -54,8 +55,9 @@ type meter struct {
 	recent  sample    // since the last look
 	past    sample
 	slow    bool
-	probe   time.Time // when a plain answer is due, while slow
-	share   int       // how many times its own duration the next probe is away
+	probing time.Time // until when a plain answer is awaited, while slow
+	packed  int       // compressed answers until the next is due
+	share   int       // and how many there will be after that
 }
 
 // A sample is what arrived while a large plain answer was under way, and in how many seconds.
@@ -73,28 +75,39 @@ func (m *meter) isSlow() bool {
 	return m.slow
 }
 
-// probeDue reports whether the next answer should be a plain one, without which nobody would see that the link is fast
-// again. It stays due until a large one arrives.
-func (m *meter) probeDue() bool {
+// takeProbe reports whether the caller's answer is to be a plain one, without which nobody would see that the link is fast
+// again. One caller at a time is told so: of many large answers each would take its time.
+func (m *meter) takeProbe() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !time.Now().Before(m.probe)
+	now := time.Now()
+	if m.packed > 0 || now.Before(m.probing) {
+		return false
+	}
+	m.probing = now.Add(probeMost)
+	return true
 }
 
-// watch counts an answer's bytes as they arrive; small ones do not count.
-func (m *meter) watch(resp *http.Response) {
+// watch counts an answer's bytes as they arrive; small ones do not count. A probe that is small tells nothing, and
+// another one is due.
+func (m *meter) watch(resp *http.Response, probe bool) {
 	packed := strings.Contains(strings.ToLower(resp.Header.Get("Content-Encoding")), "gzip")
 	large := resp.ContentLength >= largeBody && !packed
-	if !large && !packed {
-		return
-	}
-	if large {
-		m.mu.Lock()
-		m.probe = time.Now().Add(probeMost)
+	m.mu.Lock()
+	switch {
+	case large:
+		m.probing = time.Now().Add(probeMost)
 		if m.slow {
 			m.past.scale(probePast)
 		}
-		m.mu.Unlock()
+	case probe:
+		m.probing = time.Time{}
+	case packed && resp.ContentLength >= packedBody:
+		m.packed--
+	}
+	m.mu.Unlock()
+	if !large && !packed {
+		return
 	}
 	resp.Body = &metered{ReadCloser: resp.Body, m: m, large: large}
 }
@@ -182,7 +195,7 @@ func (m *meter) pass() {
 func (m *meter) end(b *metered) {
 	if b.counts() {
 		m.open--
-		m.probe = m.at.Add(time.Duration(m.share) * m.at.Sub(b.began))
+		m.probing, m.packed = time.Time{}, m.share
 		m.share = min(probeGrowth*m.share, probeShare)
 	}
 	b.done = true

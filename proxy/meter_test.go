@@ -54,7 +54,7 @@ func (w traffic) run(m *meter) {
 				if w.coding != "" {
 					resp.Header.Set("Content-Encoding", w.coding)
 				}
-				m.watch(resp)
+				m.watch(resp, false)
 				buf := make([]byte, 32<<10)
 				for {
 					if _, err := resp.Body.Read(buf); err != nil {
@@ -122,27 +122,30 @@ func TestMeterCountsCompressedBytesBesideAPlainAnswer(t *testing.T) {
 	})
 }
 
-func TestMeterProbesAtAShareOfTheTime(t *testing.T) {
+func TestMeterProbesAtAShareOfTheAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
 		m := &meter{log: slog.New(slog.NewTextHandler(&log, nil))}
 		page := traffic{callers: 1, answers: 1, size: 1 << 20, rate: 1 << 20}
-		for _, seconds := range []time.Duration{1, 4, 16, 50, 50} {
+		for _, packed := range []int{1, 16, 64, 64} {
 			page.run(m)
-			if !m.isSlow() || m.probeDue() {
-				t.Fatalf("slow = %v, probe due = %v after a page in 1 s, want only slow", m.isSlow(), m.probeDue())
+			if !m.isSlow() || m.takeProbe() {
+				t.Fatalf("slow = %v after a page in 1 s, and a probe is due if so", m.isSlow())
 			}
-			for range 2 { // small answers do not move the probe
-				traffic{callers: 1, answers: 1, size: 4 << 10, rate: 1 << 20}.run(m)
+			time.Sleep(time.Hour)
+			traffic{callers: 1, answers: 100, size: 4 << 10, rate: 1 << 20}.run(m)
+			traffic{callers: 1, answers: 100, size: 4 << 10, rate: 1 << 20, coding: "gzip"}.run(m)
+			traffic{callers: 1, answers: packed - 1, size: 200 << 10, rate: 1 << 20, coding: "gzip"}.run(m)
+			if m.takeProbe() {
+				t.Errorf("a probe is due before %d compressed pages came", packed)
 			}
-			time.Sleep(seconds * 900 * time.Millisecond) // of the page's second, the first bytes do not count
-			if m.probeDue() {
-				t.Errorf("a probe is due long before %d s are over", seconds)
+			traffic{callers: 1, answers: 1, size: 200 << 10, rate: 1 << 20, coding: "gzip"}.run(m)
+			if !m.takeProbe() {
+				t.Errorf("no probe is due after %d compressed pages", packed)
 			}
-			time.Sleep(seconds * 100 * time.Millisecond)
-			if !m.probeDue() {
-				t.Errorf("no probe is due after %d s", seconds)
+			if m.takeProbe() {
+				t.Error("two callers are probes at the same time")
 			}
 		}
 		page.rate = 50 << 20
@@ -158,17 +161,33 @@ func TestMeterProbesAtAShareOfTheTime(t *testing.T) {
 	})
 }
 
+func TestMeterAsksForAnotherProbeAfterASmallOne(t *testing.T) {
+	t.Parallel()
+	m := &meter{log: slog.New(slog.DiscardHandler), slow: true}
+	for range 3 {
+		if !m.takeProbe() {
+			t.Fatal("no probe is due although none told anything")
+		}
+		m.watch(&http.Response{ContentLength: 4 << 10, Body: http.NoBody}, true)
+	}
+	m.takeProbe()
+	m.watch(&http.Response{ContentLength: 4 << 10, Body: http.NoBody}, false)
+	if m.takeProbe() {
+		t.Error("a small answer that was none ended the wait for a probe")
+	}
+}
+
 func TestMeterEndsAProbeThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &meter{log: slog.New(slog.DiscardHandler), slow: true}
 		resp := &http.Response{Header: http.Header{}, ContentLength: 1 << 20, Body: &arriving{start: time.Now(), rate: 1e6, size: 1 << 20}}
-		m.watch(resp)
-		if _, err := resp.Body.Read(make([]byte, 1)); err != nil || m.probeDue() {
-			t.Fatalf("error %v, probe due = %v while one is under way", err, m.probeDue())
+		m.watch(resp, false)
+		if _, err := resp.Body.Read(make([]byte, 1)); err != nil || m.takeProbe() {
+			t.Fatalf("error %v, or a probe is due while one is under way", err)
 		}
 		time.Sleep(probeMost)
-		if !m.probeDue() {
+		if !m.takeProbe() {
 			t.Error("no probe is due although nobody has read the last for a minute")
 		}
 		resp.Body.Close()

@@ -24,6 +24,7 @@ type call struct {
 	body    []byte
 	json    bool // the body is JSON, not CBOR
 	gzip    bool // asked for by us, so the answer is unpacked here
+	probe   bool // plain while others are in gzip, for what it tells of the link
 }
 
 // route finds where a request is to go. Service and operation come from X-Amz-Target or the RPC v2 CBOR path, the region

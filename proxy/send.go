@@ -30,7 +30,7 @@ func (s *Server) send(ctx context.Context, in *http.Request, c call, bodyHash st
 	left := s.hold()
 	pause, resends, redated := time.Duration(0), 0, false
 	var before failure
-	c.gzip = s.asksGzip(in.Header, c)
+	s.asksGzip(in.Header, &c)
 	for {
 		out := s.outgoing(ctx, in, c, bodyHash, creds)
 		signed := s.clock.aws()

@@ -87,6 +87,9 @@ func cliCalls(ctx context.Context, s *scene, p *peer, w window) (metrics, error)
 	return m, nil
 }
 
+// leastCalls is how many answers a turn has at least: over a thin link a page may take as long as a whole turn.
+const leastCalls = 10
+
 // closedLoop keeps n calls in flight.
 func closedLoop(op string, body []byte, n int) func(context.Context, *scene, *peer, window) (metrics, error) {
 	return func(ctx context.Context, s *scene, p *peer, w window) (metrics, error) {
@@ -104,7 +107,7 @@ func closedLoop(op string, body []byte, n int) func(context.Context, *scene, *pe
 		defer l.stop()
 		wait(ctx, w.warm)
 		usage := p.usage()
-		m := l.measure(ctx, w.measured, n)
+		m := l.measure(ctx, w.measured, max(n, leastCalls))
 		if op == "Scan" {
 			usage.per(m, l.megabytes)
 		} else {
