@@ -146,9 +146,12 @@ func (l *Lab) connect(config Config) (err error) {
 		return err
 	}
 	const up = " up mtu 1500 txqueuelen 4000"
+	// What distributions have TCP go by, whatever this host does.
+	const congestion = " congctl cubic"
 	if err := laptop.ip(
 		"addr add "+LaptopAddr+" peer "+BastionAddr+" dev uplink",
 		"link set uplink"+up,
+		"route replace "+BastionAddr+" dev uplink"+congestion,
 		"addr add "+LaptopWAN+"/32 dev internet",
 		"link set internet"+up,
 		// No way to private addresses: AWS would take them on any interface.
@@ -159,6 +162,7 @@ func (l *Lab) connect(config Config) (err error) {
 	if err := bastion.ip(
 		"addr add "+BastionAddr+" peer "+LaptopAddr+" dev uplink",
 		"link set uplink"+up,
+		"route replace "+LaptopAddr+" dev uplink"+congestion,
 		"link add vpc type veth peer name vpc netns "+aws.path(),
 		"addr add "+BastionVPC+"/24 dev vpc",
 		"link set vpc up",

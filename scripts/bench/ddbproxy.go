@@ -16,12 +16,9 @@ import (
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
-// ports of ddbproxy on the laptop, by peer.
+// port is where a ddbproxy listens on the laptop.
 func port(name string) string {
-	at := 8001
-	if strings.HasPrefix(name, forward) {
-		at = 8101
-	}
+	at := map[string]int{relay: 8001, forward: 8101, proxy: 8201}[strings.TrimRight(name, "0123456789")]
 	return fmt.Sprint(at + binaryOf(name))
 }
 
@@ -35,7 +32,7 @@ func binaryOf(name string) int {
 }
 
 func isDDBProxy(name string) bool {
-	return strings.HasPrefix(name, relay) || strings.HasPrefix(name, forward)
+	return strings.HasPrefix(name, relay) || strings.HasPrefix(name, forward) || strings.HasPrefix(name, proxy)
 }
 
 // runDDBProxy starts `ddbproxy connect` and waits for its URL.
@@ -45,9 +42,13 @@ func (s *scene) runDDBProxy(ctx context.Context, p *peer) error {
 	if err != nil {
 		return err
 	}
-	p.cmd, p.end, p.tls = c.cmd, c.stop, nil
-	p.url = "http://localhost:" + at
-	p.dial = s.toLaptop("127.0.0.1:" + at)
+	p.cmd, p.end = c.cmd, c.stop
+	near := "127.0.0.1:" + at
+	if strings.HasPrefix(p.name, proxy) {
+		p.dial = throughProxy(s.Dialer(lab.Laptop), near, httpConnect)
+		return nil
+	}
+	p.tls, p.url, p.dial = nil, "http://localhost:"+at, s.toLaptop(near)
 	return nil
 }
 
@@ -65,6 +66,9 @@ func (s *scene) connect(ctx context.Context, name string, d door, at string) (*s
 		return nil, err
 	}
 	carrier := strings.TrimRight(name, "0123456789")
+	if carrier == proxy {
+		carrier = relay
+	}
 	cmd := s.Command(context.Background(), lab.Laptop, s.options.binaries[binaryOf(name)], "connect", "-F", d.ClientConfig,
 		"--listen", at, "--carrier", carrier, lab.BastionName)
 	cmd.Env = append(cmd.Env, "AWS_CA_BUNDLE="+s.caFile, "XDG_RUNTIME_DIR="+runtime)

@@ -194,7 +194,7 @@ func defaultPeers(programs int) []string {
 		if n > 0 {
 			number = strconv.Itoa(n + 1)
 		}
-		names = append(names, relay+number, forward+number)
+		names = append(names, relay+number, forward+number, proxy+number)
 	}
 	return names
 }

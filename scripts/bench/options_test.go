@@ -28,7 +28,7 @@ func TestOptions(t *testing.T) {
 		{
 			name:       "standard",
 			conditions: []string{"40ms", "150ms", "40ms 20Mbit/s", "40ms 0.5% loss", "5ms"},
-			peers:      []string{"bastion", "ssh-L", "ssh-D", "sshuttle", "relay", "forward"},
+			peers:      []string{"bastion", "ssh-L", "ssh-D", "sshuttle", "relay", "forward", "proxy"},
 			loads:      standard[0].loads, idle: 30 * time.Second,
 		},
 		{
@@ -41,7 +41,7 @@ func TestOptions(t *testing.T) {
 			name:       "two programs",
 			args:       []string{"-ddbproxy", binary + "," + binary, "-loss", "0.5%", "-load", "cli"},
 			conditions: []string{"40ms 0.5% loss"},
-			peers:      []string{"bastion", "ssh-L", "ssh-D", "sshuttle", "relay", "forward", "relay2", "forward2"},
+			peers:      []string{"bastion", "ssh-L", "ssh-D", "sshuttle", "relay", "forward", "proxy", "relay2", "forward2", "proxy2"},
 			loads:      []string{"cli"}, idle: 30 * time.Second,
 		},
 		{name: "no such load", args: []string{"-load", "fast"}, wrong: true},

@@ -22,9 +22,10 @@ const (
 	sshL      = "ssh-L"
 	sshD      = "ssh-D"
 	sshuttle  = "sshuttle"
-	relay     = "relay"   // ddbproxy --carrier relay
+	relay     = "relay"   // ddbproxy --carrier relay, as an endpoint
 	relay2    = "relay2"  // that of a second program
 	forward   = "forward" // ddbproxy --carrier forward
+	proxy     = "proxy"   // ddbproxy --carrier relay as HTTPS_PROXY: the clients do their own TLS
 )
 
 // others are the ways to compare with.
@@ -92,7 +93,7 @@ func (s *scene) bringUp(ctx context.Context, name string) (*peer, error) {
 		return p, s.run(ctx, p, near, "/usr/bin/ssh", append(ssh, "-N", "-L", near+":"+ddbName+":443", lab.BastionName)...)
 	case sshD:
 		const near = "127.0.0.1:1080"
-		p.dial = socks5(s.Dialer(lab.Laptop), near)
+		p.dial = throughProxy(s.Dialer(lab.Laptop), near, socks5)
 		return p, s.run(ctx, p, near, "/usr/bin/ssh", append(ssh, "-N", "-D", near, lab.BastionName)...)
 	case sshuttle:
 		p.dial = s.toLaptop(lab.VPCEndpoint + ":443")

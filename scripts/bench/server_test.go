@@ -115,7 +115,7 @@ func TestSOCKS5(t *testing.T) {
 				}
 				said <- request
 			}()
-			err := greet(near, "example.com:443")
+			err := socks5(near, "example.com:443")
 			near.Close()
 			request := <-said
 			if tt.want == "" {

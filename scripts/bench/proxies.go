@@ -3,18 +3,19 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 )
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// socks5 dials through a SOCKS5 proxy without authentication (RFC 1928), which
-// looks the name up at its far end.
-func socks5(dial dialFunc, proxy string) dialFunc {
+// throughProxy dials through a proxy, which greet asks for an address.
+func throughProxy(dial dialFunc, proxy string, greet func(c io.ReadWriter, addr string) error) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, proxy)
 		if err != nil {
@@ -24,13 +25,28 @@ func socks5(dial dialFunc, proxy string) dialFunc {
 		defer stop()
 		if err := greet(c, addr); err != nil {
 			c.Close()
-			return nil, fmt.Errorf("socks5 %s to %s: %w", proxy, addr, err)
+			return nil, fmt.Errorf("proxy %s to %s: %w", proxy, addr, err)
 		}
 		return c, nil
 	}
 }
 
-func greet(c io.ReadWriter, addr string) error {
+// httpConnect asks an HTTP proxy for addr (RFC 9110, section 9.3.6).
+func httpConnect(c io.ReadWriter, addr string) error {
+	if _, err := fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\n\r\n", addr); err != nil {
+		return err
+	}
+	// The far end says nothing before its client has, so no more than the answer is read.
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: http.MethodConnect})
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("refused: %s", resp.Status)
+	}
+	return err
+}
+
+// socks5 asks a SOCKS5 proxy without authentication (RFC 1928) for addr, whose name
+// is looked up at its far end.
+func socks5(c io.ReadWriter, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
