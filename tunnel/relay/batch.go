@@ -2,15 +2,20 @@ package relay
 
 import (
 	"io"
+	"runtime"
 	"sync"
 )
 
-// maxBatch bounds what waits to be written.
-const maxBatch = 256 << 10
+const (
+	// maxBatch bounds what waits to be written.
+	maxBatch = 256 << 10
+	// largeWrite is not worth a copy: it is a packet by itself.
+	largeWrite = 8 << 10
+)
 
-// batch is a stream that writes what was written meanwhile in one piece. HTTP/2 writes each frame
-// by itself, and each would be an ssh packet, a system call and a TCP segment here
-// and as much again on the bastion.
+// batch is a stream that writes small pieces together. HTTP/2 writes each frame by
+// itself, and each would be a system call, an ssh packet and a TCP segment, and as
+// much again where it arrives.
 type batch struct {
 	io.ReadWriteCloser
 
@@ -18,6 +23,7 @@ type batch struct {
 	changed sync.Cond
 	pending []byte
 	free    []byte // the other buffer
+	writing bool
 	closed  bool
 	err     error
 }
@@ -28,12 +34,13 @@ func newBatch(rw io.ReadWriteCloser) *batch {
 	return b
 }
 
-// Write returns when p may be used again; what comes of it is the error of a later
-// Write.
+// Write returns when p may be used again; what comes of it may be the error of a
+// later Write.
 func (b *batch) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.pending) >= maxBatch && b.err == nil && !b.closed {
+	large := len(p) >= largeWrite
+	for (len(b.pending) >= maxBatch || large && b.writing) && !b.ended() {
 		b.changed.Wait()
 	}
 	switch {
@@ -41,36 +48,54 @@ func (b *batch) Write(p []byte) (int, error) {
 		return 0, b.err
 	case b.closed:
 		return 0, io.ErrClosedPipe
+	case large:
+		b.write(p)
+		return len(p), b.err
 	}
 	b.pending = append(b.pending, p...)
 	b.changed.Broadcast()
 	return len(p), nil
 }
 
-// run writes until Close or an error.
+// run writes what is pending until Close or an error.
 func (b *batch) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for {
-		for len(b.pending) == 0 && !b.closed {
+	for !b.ended() {
+		if len(b.pending) == 0 || b.writing {
 			b.changed.Wait()
+			continue
 		}
-		if b.closed {
-			return
-		}
-		piece := b.pending
-		b.pending = b.free[:0]
+		// Whoever else can write now does so first.
 		b.mu.Unlock()
-		_, err := b.ReadWriteCloser.Write(piece)
+		runtime.Gosched()
 		b.mu.Lock()
-		b.free = piece
-		b.err = err
-		b.changed.Broadcast()
-		if err != nil {
-			return
+		if !b.writing {
+			b.write(nil)
 		}
 	}
 }
+
+// write writes what is pending, and then p.
+func (b *batch) write(p []byte) {
+	small := b.pending
+	b.pending, b.writing = b.free[:0], true
+	b.changed.Broadcast() // there is room
+	b.mu.Unlock()
+	var err error
+	if len(small) > 0 {
+		_, err = b.ReadWriteCloser.Write(small)
+	}
+	if err == nil && len(p) > 0 {
+		_, err = b.ReadWriteCloser.Write(p)
+	}
+	b.mu.Lock()
+	b.free, b.writing, b.err = small, false, err
+	b.changed.Broadcast()
+}
+
+// ended reports whether nothing is written any more.
+func (b *batch) ended() bool { return b.closed || b.err != nil }
 
 // Close drops what is not written yet.
 func (b *batch) Close() error {

@@ -64,7 +64,8 @@ const (
 // ctx ends, closes rw and returns. The error is nil when the peer just left.
 func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	br := bufio.NewReaderSize(rw, helloBuffer)
-	conn := newPipeConn(br, rw)
+	out := newBatch(rw)
+	conn := newPipeConn(br, out)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -83,6 +84,7 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 		return fmt.Errorf("ddbproxy %s speaks protocol %d, this relay speaks %d: use the same version at both ends", peer.Version, peer.Protocol, Protocol)
 	}
 
+	go out.run() // ends with conn; not waited for, since nobody may take what it writes
 	listener := listenOne(conn)
 	var streams gate
 	protocols := new(http.Protocols)
