@@ -146,8 +146,10 @@ func (l *Lab) connect(config Config) (err error) {
 		return err
 	}
 	const up = " up mtu 1500 txqueuelen 4000"
-	// What distributions have TCP go by, whatever this host does.
-	const congestion = " congctl cubic"
+	// TCP goes by the rules that all others begin with, whatever this host does: CUBIC
+	// takes the jitter of five machines on one for a full queue (HyStart), and crawls
+	// for as long as the connection lives; what BBR paces at depends on the past.
+	const congestion = " congctl reno"
 	if err := laptop.ip(
 		"addr add "+LaptopAddr+" peer "+BastionAddr+" dev uplink",
 		"link set uplink"+up,

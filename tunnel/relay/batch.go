@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"time"
 )
 
 const (
@@ -11,6 +12,14 @@ const (
 	maxBatch = 256 << 10
 	// largeWrite is not worth a copy: it is a packet by itself.
 	largeWrite = 8 << 10
+
+	// After a pause TCP begins anew with ten segments (RFC 5681, section 4.1, and RFC
+	// 6928), and what does not fit waits for a round trip. So whatever is less than a
+	// segment goes out a beat apart at first.
+	pause   = 200 * time.Millisecond // the least retransmission timeout of Linux
+	outset  = 25 * time.Millisecond
+	beat    = time.Millisecond
+	segment = 1400
 )
 
 // batch is a stream that writes small pieces together. HTTP/2 writes each frame by
@@ -61,16 +70,26 @@ func (b *batch) Write(p []byte) (int, error) {
 func (b *batch) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	var began, last time.Time // the first write since a pause, and the one before
 	for !b.ended() {
 		if len(b.pending) == 0 || b.writing {
 			b.changed.Wait()
 			continue
 		}
-		// Whoever else can write now does so first.
+		now := time.Now()
+		if now.Sub(last) > pause {
+			began = now
+		}
+		crowded := now.Sub(began) < outset && now.Sub(last) < beat && len(b.pending) < segment
+		last = now
 		b.mu.Unlock()
-		runtime.Gosched()
+		if crowded {
+			time.Sleep(beat)
+		} else {
+			runtime.Gosched() // whoever else can write now does so first
+		}
 		b.mu.Lock()
-		if !b.writing {
+		if !b.writing && !b.ended() {
 			b.write(nil)
 		}
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -129,6 +130,66 @@ func TestClosedBatchKeepsNobody(t *testing.T) {
 		b.Close()
 		if err := <-waited; err != io.ErrClosedPipe {
 			t.Errorf("Write = %v, want %v", err, io.ErrClosedPipe)
+		}
+	})
+}
+
+// A quickWriter notes when pieces were written, and how long they were.
+type quickWriter struct {
+	slowWriter
+	start time.Time
+	wrote []string
+}
+
+func (w *quickWriter) Write(p []byte) (int, error) {
+	w.wrote = append(w.wrote, fmt.Sprintf("%v:%d", time.Since(w.start), len(p)))
+	return len(p), nil
+}
+
+// After a pause few segments may be under way, so small pieces share them.
+func TestBatchSavesSegmentsAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &quickWriter{start: time.Now()}
+		b := newBatch(w)
+		go b.run()
+		for _, piece := range []struct {
+			at   time.Duration
+			size int
+		}{
+			{time.Second, 100}, {1000100 * time.Microsecond, 100}, {1000200 * time.Microsecond, 100}, // together, the first but
+			{1002 * time.Millisecond, segment}, {1002100 * time.Microsecond, segment}, // a segment each
+			{1040 * time.Millisecond, 100}, {1040100 * time.Microsecond, 100}, // long under way
+			{1241 * time.Millisecond, 100}, {1241100 * time.Microsecond, 100}, // a pause again
+		} {
+			time.Sleep(time.Until(w.start.Add(piece.at)))
+			b.Write(make([]byte, piece.size))
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		b.Close()
+		want := "1s:100 1.0011s:200 1.002s:1400 1.0021s:1400 1.04s:100 1.0401s:100 1.241s:100 1.2421s:100"
+		if got := strings.Join(w.wrote, " "); got != want {
+			t.Errorf("wrote %s\nwant  %s", got, want)
+		}
+	})
+}
+
+func TestBatchThatIsClosedWhileItWaitsWritesNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &quickWriter{start: time.Now()}
+		b := newBatch(w)
+		ended := make(chan struct{})
+		go func() {
+			b.run()
+			close(ended)
+		}()
+		for range 2 {
+			b.Write([]byte("a"))
+			synctest.Wait()
+		}
+		b.Close()
+		if <-ended; len(w.wrote) != 1 {
+			t.Errorf("wrote %q, want one piece", w.wrote)
 		}
 	})
 }
