@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -145,7 +146,10 @@ func (p *pool) look() {
 		}
 		p.idle = slices.Delete(p.idle, 0, many)
 		p.rushed = false
-		time.AfterFunc(watchAfter, debug.FreeOSMemory) // their ends have been worked off then
+		time.AfterFunc(watchAfter, func() { // their ends have been worked off then
+			runtime.GC() // what is in a sync.Pool outlives one collection
+			debug.FreeOSMemory()
+		})
 	}
 	p.idle = slices.DeleteFunc(p.idle, func(c *upstreamConn) bool {
 		age := now.Sub(c.since)

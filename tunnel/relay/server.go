@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -89,7 +90,10 @@ func (s *Server) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	var streams gate
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	tidy := time.AfterFunc(tidyAfter, debug.FreeOSMemory)
+	tidy := time.AfterFunc(tidyAfter, func() {
+		runtime.GC() // what is in a sync.Pool outlives one collection
+		debug.FreeOSMemory()
+	})
 	defer tidy.Stop()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
