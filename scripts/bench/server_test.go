@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"hash/crc32"
@@ -129,5 +130,35 @@ func TestSOCKS5(t *testing.T) {
 				t.Errorf("error = %v, want one with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestHTTPConnect(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"HTTP/1.1 200 OK\r\n\r\n":                               "",
+		"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno": "403",
+		"HTTP/1.1 200": "EOF",
+	} {
+		near, far := net.Pipe()
+		asked := make(chan string, 1)
+		go func() {
+			defer far.Close()
+			req, err := http.ReadRequest(bufio.NewReader(far))
+			if err != nil {
+				asked <- err.Error()
+				return
+			}
+			asked <- req.Method + " " + req.RequestURI
+			_, _ = io.WriteString(far, answer)
+		}()
+		err := httpConnect(near, "example.com:443")
+		near.Close()
+		if got, want := <-asked, "CONNECT example.com:443"; got != want {
+			t.Errorf("asked %q, want %q", got, want)
+		}
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("answer %q: error = %v, want %q", answer, err, want)
+		}
 	}
 }
