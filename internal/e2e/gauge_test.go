@@ -143,7 +143,7 @@ func growth(readings []reading) (complaints []string) {
 		{"descriptors", func(r reading) int { return r.fds }, half},
 		{"goroutines", func(r reading) int { return r.goroutines }, half + 2*16},
 		{"threads", func(r reading) int { return r.threads }, max(half, 4)},
-		{"KiB of memory", func(r reading) int { return r.rss }, 8 << 10},
+		{"KiB of memory", func(r reading) int { return r.rss }, 4 << 10},
 	} {
 		if before, after := medians(row.of); after-before > row.allowed {
 			complaints = append(complaints, fmt.Sprintf("%s grew from %d to %d over %d faults, want at most %d more", row.name, before, after, last-first, row.allowed))
@@ -163,7 +163,7 @@ func TestGrowthSeesALeakOfOnePerFault(t *testing.T) {
 		{"descriptor", reading{fds: 1}, []string{"descriptors grew from 61 to 181 over 120 faults, want at most 60 more"}},
 		{"goroutine", reading{goroutines: 1}, []string{"goroutines grew from 99 to 219 over 120 faults, want at most 92 more"}},
 		{"thread", reading{threads: 1}, []string{"threads grew from 51 to 171 over 120 faults, want at most 60 more"}},
-		{"memory", reading{rss: 1 << 10}, []string{"KiB of memory grew from 61460 to 184340 over 120 faults, want at most 8192 more"}},
+		{"memory", reading{rss: 1 << 10}, []string{"KiB of memory grew from 61460 to 184340 over 120 faults, want at most 4096 more"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

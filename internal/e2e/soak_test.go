@@ -24,8 +24,9 @@ import (
 const soakEnv = "DDBPROXY_SOAK"
 
 const (
-	shortSoak = 25 * time.Second // with a fault each 3 s
+	shortSoak = 80 * time.Second // with five kinds of fault
 	lingering = 40 * time.Second // of a relay behind a black hole, at most
+	givenBack = 12 * time.Second // after which the memory of a rush has gone back to the system
 )
 
 // soak is a ddbproxy with a load on it that lives through one fault after
@@ -155,7 +156,8 @@ func (s *soak) hole(t *testing.T) {
 }
 
 // reading is taken without a load and after one more fault, a connection that is
-// reset: what is left is what ddbproxy keeps, not its pool.
+// reset, once all is calm: what is left is what ddbproxy keeps, not its pool. The
+// memory of the process until then is the most that it ever needed.
 func (s *soak) reading(t *testing.T) {
 	t.Helper()
 	s.checkUp(t)
@@ -168,6 +170,7 @@ func (s *soak) reading(t *testing.T) {
 	s.faults++
 	eventually(t, "ddbproxy has noticed the reset", func() bool { s.gauge.follow(); return s.downs() > before })
 	s.checkUp(t)
+	wait(t, givenBack)
 	s.readings = append(s.readings, s.gauge.read(t, s.faults))
 	young := 0
 	for _, mended := range s.holes {
