@@ -93,6 +93,9 @@ func (m *meter) takeProbe() bool {
 func (m *meter) watch(resp *http.Response, probe bool) {
 	packed := strings.Contains(strings.ToLower(resp.Header.Get("Content-Encoding")), "gzip")
 	large := resp.ContentLength >= largeBody && !packed
+	if !large && !packed && !probe {
+		return
+	}
 	m.mu.Lock()
 	switch {
 	case large:
@@ -106,10 +109,9 @@ func (m *meter) watch(resp *http.Response, probe bool) {
 		m.packed--
 	}
 	m.mu.Unlock()
-	if !large && !packed {
-		return
+	if large || packed {
+		resp.Body = &metered{ReadCloser: resp.Body, m: m, large: large}
 	}
-	resp.Body = &metered{ReadCloser: resp.Body, m: m, large: large}
 }
 
 // metered is the body of an answer that counts.

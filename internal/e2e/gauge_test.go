@@ -114,9 +114,8 @@ func (t *text) take(line *regexp.Regexp) (taken []string) {
 // Between those medians lie about two thirds of the faults, and half as many
 // descriptors or goroutines are too many. Threads are the runtime's, which keeps
 // those that it once needed: it may have four more. Memory has its ups and
-// downs: it may grow by 8 MiB; and up to 16
-// spare connections, of two goroutines each, are there or not yet after a fault.
-// So only a long soak sees a small leak.
+// downs: it may grow by 4 MiB; and up to 16 spare connections, of two goroutines
+// each, are there or not yet after a fault. So only a long soak sees a small leak.
 func growth(readings []reading) (complaints []string) {
 	third := len(readings) / 3
 	if third == 0 {

@@ -16,11 +16,14 @@ import (
 	"github.com/ddbproxy/ddbproxy/internal/lab"
 )
 
-// port is where a ddbproxy listens on the laptop.
-func port(name string) string {
-	at := map[string]int{relay: 8001, forward: 8101, proxy: 8201}[strings.TrimRight(name, "0123456789")]
-	return fmt.Sprint(at + binaryOf(name))
-}
+// ports of the first ddbproxy on the laptop, by kind of peer.
+var ports = map[string]int{relay: 8001, forward: 8101, proxy: 8201}
+
+// port is where a ddbproxy listens.
+func port(name string) string { return fmt.Sprint(ports[kindOf(name)] + binaryOf(name)) }
+
+// kindOf is a peer's name without the number of its program.
+func kindOf(name string) string { return strings.TrimRight(name, "0123456789") }
 
 // binaryOf is which of several ddbproxy programs a peer is, from 0.
 func binaryOf(name string) int {
@@ -32,7 +35,7 @@ func binaryOf(name string) int {
 }
 
 func isDDBProxy(name string) bool {
-	return strings.HasPrefix(name, relay) || strings.HasPrefix(name, forward) || strings.HasPrefix(name, proxy)
+	return ports[kindOf(name)] != 0
 }
 
 // runDDBProxy starts `ddbproxy connect` and waits for its URL.
@@ -44,7 +47,7 @@ func (s *scene) runDDBProxy(ctx context.Context, p *peer) error {
 	}
 	p.cmd, p.end = c.cmd, c.stop
 	near := "127.0.0.1:" + at
-	if strings.HasPrefix(p.name, proxy) {
+	if kindOf(p.name) == proxy {
 		p.dial = throughProxy(s.Dialer(lab.Laptop), near, httpConnect)
 		return nil
 	}
@@ -65,7 +68,7 @@ func (s *scene) connect(ctx context.Context, name string, d door, at string) (*s
 	if err := os.MkdirAll(runtime, 0o700); err != nil {
 		return nil, err
 	}
-	carrier := strings.TrimRight(name, "0123456789")
+	carrier := kindOf(name)
 	if carrier == proxy {
 		carrier = relay
 	}
