@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestRedialLeavesWhatIsUnderWayAndConnectsAnew(t *testing.T) {
@@ -62,6 +63,7 @@ func TestRedialRenewsSpares(t *testing.T) {
 		}
 		before := f.dialled()
 		s.Redial()
+		time.Sleep(spareLull)
 		synctest.Wait()
 		if got := f.dialled() - before; got != 2 || s.spares.count() != 2 {
 			t.Errorf("%d new connections and %d spares, want 2 and 2", got, s.spares.count())

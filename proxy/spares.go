@@ -13,6 +13,9 @@ const (
 	fewSpares = 2                // then, unless that was seen not to be enough
 	maxSpares = 16
 	spareWait = 30 * time.Second // longest pause after failures
+	// spareLull is how long a spare that was taken has no successor: whose requests are on their way go first. After
+	// a silence TCP has room for ten segments, and a handshake takes one.
+	spareLull = 250 * time.Millisecond
 )
 
 // spares keeps a few TLS connections ready to the default endpoint, so that the first calls after a silence cost one
@@ -198,6 +201,11 @@ func (p *spares) keep(ctx context.Context) {
 			timer.Stop()
 			if p.hasFailed() {
 				continue // to the pause
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(spareLull):
 			}
 		}
 		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line

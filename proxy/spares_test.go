@@ -34,8 +34,10 @@ func TestFirstCallsFindWarmConnectionsAndTheyAreReplaced(t *testing.T) {
 		// With the way out closed, only what is ready can serve.
 		dial := s.Dial
 		var shut atomic.Bool
+		var refused atomic.Int32
 		s.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if shut.Load() {
+				refused.Add(1)
 				return nil, hopFailure{"ssh", "shut", true}
 			}
 			return dial(ctx, network, addr)
@@ -43,6 +45,13 @@ func TestFirstCallsFindWarmConnectionsAndTheyAreReplaced(t *testing.T) {
 		shut.Store(true)
 		if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
 			t.Fatalf("answer = %d %s, want 200 over a spare", w.Code, w.Body)
+		}
+		for _, want := range []int32{0, 1} { // other calls go first
+			synctest.Wait()
+			if got := refused.Load(); got != want {
+				t.Errorf("%d dials for a successor, want %d", got, want)
+			}
+			time.Sleep(spareLull)
 		}
 		shut.Store(false)
 		time.Sleep(2 * time.Second) // in the bubble: past the pause after the failed refill
@@ -83,6 +92,7 @@ func TestSparesAreRenewedAndFewerWhenUnused(t *testing.T) {
 		if w := ask(s, signed(t, "GetItem", getItem, profileKey, "eu-west-1")); w.Code != http.StatusOK {
 			t.Fatalf("answer = %d, want 200", w.Code)
 		}
+		time.Sleep(spareLull)
 		synctest.Wait()
 		if s.spares.count() != 2 {
 			t.Errorf("%d spares after use, want 2 again", s.spares.count())

@@ -15,7 +15,8 @@ const (
 
 	// After a pause TCP begins anew with ten segments (RFC 5681, section 4.1, and RFC
 	// 6928), and what does not fit waits for a round trip. So whatever is less than a
-	// segment goes out a beat apart at first.
+	// segment goes out a beat behind what went before at first, and each beat is twice
+	// as long as the last: five such pieces at most.
 	pause   = 200 * time.Millisecond // the least retransmission timeout of Linux
 	outset  = 25 * time.Millisecond
 	beat    = time.Millisecond
@@ -71,6 +72,7 @@ func (b *batch) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var began, last time.Time // the first write since a pause, and the one before
+	var space time.Duration   // between that one and the next
 	for !b.ended() {
 		if len(b.pending) == 0 || b.writing {
 			b.changed.Wait()
@@ -78,13 +80,16 @@ func (b *batch) run() {
 		}
 		now := time.Now()
 		if now.Sub(last) > pause {
-			began = now
+			began, space = now, 0
 		}
-		crowded := now.Sub(began) < outset && now.Sub(last) < beat && len(b.pending) < segment
-		last = now
+		var rest time.Duration
+		if early := outset - now.Sub(began); early > 0 && len(b.pending) < segment {
+			rest = min(early, space-now.Sub(last))
+			space = max(2*space, beat)
+		}
 		b.mu.Unlock()
-		if crowded {
-			time.Sleep(beat)
+		if rest > 0 {
+			time.Sleep(rest)
 		} else {
 			runtime.Gosched() // whoever else can write now does so first
 		}
@@ -92,6 +97,7 @@ func (b *batch) run() {
 		if !b.writing && !b.ended() {
 			b.write(nil)
 		}
+		last = time.Now()
 	}
 }
 

@@ -153,21 +153,29 @@ func TestBatchSavesSegmentsAfterAPause(t *testing.T) {
 		b := newBatch(w)
 		go b.run()
 		for _, piece := range []struct {
-			at   time.Duration
+			at   string
 			size int
 		}{
-			{time.Second, 100}, {1000100 * time.Microsecond, 100}, {1000200 * time.Microsecond, 100}, // together, the first but
-			{1002 * time.Millisecond, segment}, {1002100 * time.Microsecond, segment}, // a segment each
-			{1040 * time.Millisecond, 100}, {1040100 * time.Microsecond, 100}, // long under way
-			{1241 * time.Millisecond, 100}, {1241100 * time.Microsecond, 100}, // a pause again
+			{"1s", 100}, {"1.0001s", 100}, {"1.0002s", 100}, // together, the first but
+			{"1.002s", segment}, {"1.0021s", segment}, // a segment each
+			{"1.003s", 100}, {"1.005s", 100}, // longer together
+			{"1.04s", 100}, {"1.0401s", 100}, // long under way
+			{"1.241s", 100}, {"1.2411s", 100}, // a pause again
+			// Never later than the outset lasts.
+			{"2s", 50}, {"2.0001s", 50}, {"2.002s", 50}, {"2.005s", 50}, {"2.0161s", 50}, {"2.02s", 50}, {"2.0251s", 50},
 		} {
-			time.Sleep(time.Until(w.start.Add(piece.at)))
+			at, err := time.ParseDuration(piece.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(w.start.Add(at)))
 			b.Write(make([]byte, piece.size))
 			synctest.Wait()
 		}
 		time.Sleep(time.Second)
 		b.Close()
-		want := "1s:100 1.0011s:200 1.002s:1400 1.0021s:1400 1.04s:100 1.0401s:100 1.241s:100 1.2421s:100"
+		want := "1s:100 1.001s:200 1.002s:1400 1.0021s:1400 1.0041s:100 1.0081s:100 1.04s:100 1.0401s:100 1.241s:100 1.242s:100" +
+			" 2s:50 2.001s:50 2.003s:50 2.007s:50 2.0161s:50 2.025s:50 2.0251s:50"
 		if got := strings.Join(w.wrote, " "); got != want {
 			t.Errorf("wrote %s\nwant  %s", got, want)
 		}
