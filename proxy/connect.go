@@ -75,7 +75,7 @@ func (s *Server) serveConnect(w http.ResponseWriter, r *http.Request, e *entry) 
 	}
 	// What the caller sent on without waiting is in the server's buffer.
 	early := io.LimitReader(buffered, int64(buffered.Reader.Buffered()))
-	e.bytes = joinConns(near, io.MultiReader(early, near), far)
+	e.bytes = joinConns(near, tidied{io.MultiReader(early, near), s.tidy}, far)
 }
 
 // allow is what proxy mode may reach.
@@ -100,6 +100,17 @@ func (s *Server) dialHeld(ctx context.Context, dial func(context.Context, string
 			return nil, err // which says more than the deadline
 		}
 	}
+}
+
+// tidied reads from a caller. A tunnel may lie open for hours after a rush in it.
+type tidied struct {
+	io.Reader
+	timer *time.Timer
+}
+
+func (t tidied) Read(p []byte) (int, error) {
+	t.timer.Reset(tidyAfter)
+	return t.Reader.Read(p)
 }
 
 // joinConns copies both ways, keeping half-closes, and returns the bytes from far when both ways have ended. An error on

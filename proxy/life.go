@@ -6,10 +6,21 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/ddbproxy/ddbproxy/proxy/endpoint"
 )
+
+// tidyAfter is how long after the last of a rush its memory goes back to the system: the pool has let its connections go by
+// then, and their ends have been worked off. The runtime would take many times as long.
+const tidyAfter = calmAfter + 2*time.Second
+
+func tidy() {
+	runtime.GC() // what is in a sync.Pool outlives one collection
+	debug.FreeOSMemory()
+}
 
 // init makes the parts that a Server's fields do not have; the first call of any method does it.
 func (s *Server) init() {
@@ -31,6 +42,7 @@ func (s *Server) init() {
 			s.region = s.Regions[0]
 		}
 		s.sessions = tls.NewLRUClientSessionCache(64)
+		s.tidy = time.AfterFunc(tidyAfter, tidy)
 		s.pool.Store(s.newPool())
 		host, _ := s.hostFor(endpoint.DynamoDB, s.region) // Warm reports the error
 		addr := net.JoinHostPort(host, "443")
@@ -129,6 +141,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.end()
 	s.active.Wait()
+	s.tidy.Stop()
 	s.pool.Load().close()
 	s.pooled.Wait()
 	s.spares.close()

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"context"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +13,7 @@ const (
 	// watchAfter is how long a connection lies idle before somebody watches for its end: less is the rule in a rush, and a
 	// watch for each call would be a goroutine for each.
 	watchAfter = 500 * time.Millisecond
-	// maxIdle is how many idle connections are kept; calmIdle how many once no call has ended for calmAfter, when the
-	// memory of a rush goes back to the system. The runtime would take many times as long.
+	// maxIdle is how many idle connections are kept; calmIdle how many once no call has ended for calmAfter.
 	maxIdle   = 512
 	calmIdle  = maxSpares
 	calmAfter = 10 * time.Second
@@ -34,7 +31,6 @@ type pool struct {
 	waiting []*borrower     // the one that has waited longest comes first
 	closed  bool            // keep none
 	looking bool            // look is due
-	rushed  bool            // there is memory to give back
 }
 
 // A borrower waits for a connection.
@@ -127,7 +123,6 @@ func (p *pool) put(c *upstreamConn) {
 	}
 	c.since = wall()
 	p.idle = append(p.idle, c)
-	p.rushed = true
 	if !p.looking {
 		p.looking = true
 		time.AfterFunc(watchAfter, p.look)
@@ -139,17 +134,11 @@ func (p *pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := wall()
-	if n := len(p.idle); p.rushed && n > 0 && now.Sub(p.idle[n-1].since) >= calmAfter {
-		many := max(0, n-calmIdle)
-		for _, c := range p.idle[:many] {
+	if n := len(p.idle); n > calmIdle && now.Sub(p.idle[n-1].since) >= calmAfter {
+		for _, c := range p.idle[:n-calmIdle] {
 			c.raw.Close()
 		}
-		p.idle = slices.Delete(p.idle, 0, many)
-		p.rushed = false
-		time.AfterFunc(watchAfter, func() { // their ends have been worked off then
-			runtime.GC() // what is in a sync.Pool outlives one collection
-			debug.FreeOSMemory()
-		})
+		p.idle = slices.Delete(p.idle, 0, n-calmIdle)
 	}
 	p.idle = slices.DeleteFunc(p.idle, func(c *upstreamConn) bool {
 		age := now.Sub(c.since)

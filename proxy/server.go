@@ -73,6 +73,7 @@ type Server struct {
 	unusable    atomic.Bool  // gzip answers are
 	denied      denials
 	bodies      bodies
+	tidy        *time.Timer     // gives memory back once nothing happens
 	life        context.Context // ends with Close; requests, dials and tunnels end with it
 	end         context.CancelFunc
 
@@ -90,6 +91,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.active.Done()
+	defer s.tidy.Reset(tidyAfter)
 	defer e.log(s.Logger)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()

@@ -16,8 +16,9 @@ const (
 	// After a pause TCP begins anew with ten segments (RFC 5681, section 4.1, and RFC
 	// 6928), and what does not fit waits for a round trip. So whatever is less than a
 	// segment goes out a beat behind what went before at first, and each beat is twice
-	// as long as the last: five such pieces at most.
+	// as long as the last: five such pieces at most. A ping or two are a pause still.
 	pause   = 200 * time.Millisecond // the least retransmission timeout of Linux
+	pings   = 3
 	outset  = 25 * time.Millisecond
 	beat    = time.Millisecond
 	segment = 1400
@@ -71,20 +72,21 @@ func (b *batch) Write(p []byte) (int, error) {
 func (b *batch) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var began, last time.Time // the first write since a pause, and the one before
-	var space time.Duration   // between that one and the next
+	var began time.Time            // the first write since a pause
+	var wrote [pings + 1]time.Time // the last ones, the latest last
+	var space time.Duration        // between the last one and the next
 	for !b.ended() {
 		if len(b.pending) == 0 || b.writing {
 			b.changed.Wait()
 			continue
 		}
 		now := time.Now()
-		if now.Sub(last) > pause {
+		if now.Sub(wrote[0]) > pause && now.Sub(began) > outset {
 			began, space = now, 0
 		}
 		var rest time.Duration
 		if early := outset - now.Sub(began); early > 0 && len(b.pending) < segment {
-			rest = min(early, space-now.Sub(last))
+			rest = min(early, space-now.Sub(wrote[pings]))
 			space = max(2*space, beat)
 		}
 		b.mu.Unlock()
@@ -97,7 +99,8 @@ func (b *batch) run() {
 		if !b.writing && !b.ended() {
 			b.write(nil)
 		}
-		last = time.Now()
+		copy(wrote[:], wrote[1:])
+		wrote[pings] = time.Now()
 	}
 }
 

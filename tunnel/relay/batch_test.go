@@ -161,6 +161,7 @@ func TestBatchSavesSegmentsAfterAPause(t *testing.T) {
 			{"1.003s", 100}, {"1.005s", 100}, // longer together
 			{"1.04s", 100}, {"1.0401s", 100}, // long under way
 			{"1.241s", 100}, {"1.2411s", 100}, // a pause again
+			{"1.6s", 10}, {"1.64s", 100}, {"1.6401s", 100}, {"1.6402s", 100}, // a ping is none
 			// Never later than the outset lasts.
 			{"2s", 50}, {"2.0001s", 50}, {"2.002s", 50}, {"2.005s", 50}, {"2.0161s", 50}, {"2.02s", 50}, {"2.0251s", 50},
 		} {
@@ -174,7 +175,7 @@ func TestBatchSavesSegmentsAfterAPause(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.Close()
-		want := "1s:100 1.001s:200 1.002s:1400 1.0021s:1400 1.0041s:100 1.0081s:100 1.04s:100 1.0401s:100 1.241s:100 1.242s:100" +
+		want := "1s:100 1.001s:200 1.002s:1400 1.0021s:1400 1.0041s:100 1.0081s:100 1.04s:100 1.0401s:100 1.241s:100 1.242s:100 1.6s:10 1.64s:100 1.641s:200" +
 			" 2s:50 2.001s:50 2.003s:50 2.007s:50 2.0161s:50 2.025s:50 2.0251s:50"
 		if got := strings.Join(w.wrote, " "); got != want {
 			t.Errorf("wrote %s\nwant  %s", got, want)
