@@ -15,7 +15,7 @@ import (
 
 // tidyAfter is how long after the last of a rush its memory goes back to the system: the pool has let its connections go by
 // then, and their ends have been worked off. The runtime would take many times as long.
-const tidyAfter = calmAfter + 2*time.Second
+const tidyAfter = calmAfter + time.Second
 
 func tidy() {
 	runtime.GC() // what is in a sync.Pool outlives one collection
