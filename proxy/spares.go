@@ -13,8 +13,8 @@ const (
 	fewSpares = 2                // then, unless that was seen not to be enough
 	maxSpares = 16
 	spareWait = 30 * time.Second // longest pause after failures
-	// spareLull is how long a spare that was taken has no successor: whose requests are on their way go first. After
-	// a silence TCP has room for ten segments, and a handshake takes one.
+	// spareLull is how long a spare that was taken has no successor: the requests of a burst go first. After a silence
+	// TCP has room for ten segments, and a handshake takes one or two.
 	spareLull = 250 * time.Millisecond
 )
 
@@ -202,10 +202,8 @@ func (p *spares) keep(ctx context.Context) {
 			if p.hasFailed() {
 				continue // to the pause
 			}
-			select {
-			case <-ctx.Done():
+			if wait(ctx, spareLull) != nil {
 				return
-			case <-time.After(spareLull):
 			}
 		}
 		_ = p.fill(ctx) // counted in failed; the next request says it better than a log line
