@@ -65,7 +65,7 @@ faults:
 	DDBPROXY_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkFaults$$' -benchtime 3x -timeout 60m ./internal/e2e
 
 # ddbproxy beside ssh -L, ssh -D and sshuttle in one emulated network: tables, and
-# which targets are met. 11 minutes (root, OpenSSH, Debian's sshuttle).
+# which targets are met. Some 20 minutes (root, OpenSSH, Debian's sshuttle).
 # BENCH="-load scan8 -peer relay,ssh-L -rtt 40ms" for a part; -h lists what there is.
 bench: build
 	go build -o bin/bench ./scripts/bench

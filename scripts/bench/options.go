@@ -40,7 +40,7 @@ func (c condition) window(turn time.Duration) window {
 	return window{warm: 200*time.Millisecond + 10*c.rtt, measured: turn + 4*c.rtt}
 }
 
-// standard are the conditions without any flag: about 11 minutes.
+// standard are the conditions without any flag: some 20 minutes.
 var standard = []condition{
 	{rtt: 40 * time.Millisecond, loads: []string{"cli", "get1", "get64", "scan1", "scan8", "write12k", "mixed", "get256", "connect", "burst"}},
 	{rtt: 150 * time.Millisecond, loads: []string{"cli", "scan8"}},
